@@ -1,0 +1,37 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test check bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: packages-demo $(STAMP) ## Build a real program over three workers on this machine
+	@$(BIN)/distcc-auto demo
+
+test: packages-test check ## Run every test, from nothing
+	$(BIN)/pytest -q tests
+
+check: $(STAMP) ## ruff, mypy --strict, and the tests that need no container
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/unit
+
+bench: packages-test $(STAMP) ## Measure start-up and slot use against their peers
+	$(BIN)/python -m bench.startup
+	$(BIN)/python -m bench.slots
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: packages-demo packages-test
+packages-demo packages-test: packages-%:
+	@tools/install-packages $*
