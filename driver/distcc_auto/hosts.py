@@ -36,6 +36,8 @@ class TcpHost:
     text: str = field(default="", compare=False)
 
     kind = "tcp"
+    # As what the worker's --allow list must include us.
+    client_name = "this machine"
 
     @property
     def distcc_address(self) -> str:
@@ -72,6 +74,7 @@ class TunnelledHost(TcpHost):
     origin: SshHost = field(kw_only=True)
 
     kind = "ssh"
+    client_name = "127.0.0.1 and ::1, from where its sshd connects"
 
     def stats_peer(self, _: str, /) -> str:
         return f"port {self.origin.stats_port} there"

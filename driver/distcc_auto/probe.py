@@ -186,10 +186,10 @@ def _read_reply(sock: socket.socket, peer: str, host: TcpHost, timeout_s: float)
         raise _RefusedError("answer", cause, "does distccd hang there?") from None
     except OSError as error:
         cause = f"connected to {peer}, then {_reason(error)}"
-        raise _RefusedError("answer", cause, "does the worker's --allow list include this machine?") from None
+        raise _RefusedError("answer", cause, f"does the worker's --allow list include {host.client_name}?") from None
     if not reply:
         cause = f"connected to {peer} but it closed without an answer"
-        raise _RefusedError("answer", cause, "does the worker's --allow list include this machine?")
+        raise _RefusedError("answer", cause, f"does the worker's --allow list include {host.client_name}?")
     return bytes(reply)
 
 

@@ -33,7 +33,7 @@ class Settings:
     saturation_jobs: int
     connect_timeout_s: float
     answer_timeout_s: float
-    tunnel_timeout_s: float
+    tunnel_timeout_s: float = _DEFAULT_TUNNEL_TIMEOUT_S
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from distcc_auto.hosts import TunnelledHost
+
 
 class Kind(Enum):
     """What a failure means for another attempt."""
@@ -153,9 +155,7 @@ def of_port(reason: str | None, port: int, is_stats: bool) -> Failure:
     """Why `port` of the far side closed our connection at once; `reason` is sshd's, None where distccd closed it."""
     if reason is None:
         cause = f"port {port} there closed the connection at once"
-        return Failure(
-            Kind.OTHER, cause, "does distccd's --allow list include 127.0.0.1 and ::1? sshd connects from there"
-        )
+        return Failure(Kind.OTHER, cause, f"does the worker's --allow list include {TunnelledHost.client_name}?")
     if "prohibited" in reason:
         cause = f"its sshd forbids forwarding to localhost:{port}"
         remedy = f"sshd_config there: AllowTcpForwarding local; where PermitOpen is set, add localhost:{port}"

@@ -17,10 +17,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         pytest.skip("real sshd logins need root")
     made = Lab(tmp_path)
     yield made
-    left = made.processes()
-    for process in left:
-        process.kill()
-    assert not left
+    made.assert_nothing_left()
 
 
 @pytest.fixture

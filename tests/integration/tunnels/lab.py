@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,7 +67,7 @@ class Lab:
         self.key = directory / "id"
         self.host_key = directory / "host_key"
         self.temporary = directory / "tmp"
-        for name in ("tmp", "bin", "home"):
+        for name in ("tmp", "bin", "home", "home/.distcc"):
             (directory / name).mkdir()
         make_key(self.key)
         make_key(self.host_key)
@@ -134,20 +137,45 @@ class Lab:
         return subprocess.Popen(
             [DISTCC_AUTO, *command],
             env=self.environ(hosts, **changes),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
 
+    def on_terminal(self, hosts: str, *command: str) -> contextlib.AbstractContextManager[Terminal]:
+        """A driver at a terminal of its own, in the foreground, under a shell."""
+        return self.in_shell(hosts, f"{shlex.join([DISTCC_AUTO, *command])}; exit $?")
+
+    @contextlib.contextmanager
+    def in_shell(self, hosts: str, script: str) -> Iterator[Terminal]:
+        """A shell at a terminal of its own."""
+        ours, theirs = pty.openpty()
+        try:
+            process = subprocess.Popen(
+                ["setsid", "--ctty", "sh", "-c", script],
+                env=self.environ(hosts),
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+            )
+            os.close(theirs)
+            try:
+                yield Terminal(ours, process)
+            finally:
+                process.kill()
+                process.wait()
+        finally:
+            os.close(ours)
+
     def processes(self) -> list[psutil.Process]:
         """Everything that runs in the environment of this lab's drivers."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                ended = process.status() == psutil.STATUS_ZOMBIE
-                if not ended and process.environ().get("TMPDIR") == str(self.temporary):
+                ours = process.environ().get("TMPDIR") == str(self.temporary)
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
 
@@ -158,6 +186,45 @@ class Lab:
         """Fails when a process, a socket or a file of a driver stays."""
         wait_until(lambda: not self.processes(), f"the end of {self.processes()}")
         assert list(self.temporary.iterdir()) == []
+
+
+class Terminal:
+    """The person's side of a terminal, and the shell at it that runs the driver."""
+
+    def __init__(self, descriptor: int, process: subprocess.Popen[bytes]) -> None:
+        self.shown = ""
+        self.process = process
+        self._descriptor = descriptor
+        self._read = 0
+
+    def read_until(self, text: str, timeout_s: float = _TIMEOUT_S) -> None:
+        """Reads on until `text` has been shown behind what the last call waited for."""
+        deadline_s = time.monotonic() + timeout_s
+        while (found := self.shown.find(text, self._read)) < 0:
+            left_s = deadline_s - time.monotonic()
+            ready, _, _ = select.select([self._descriptor], [], [], max(left_s, 0))
+            assert ready, f"waited {timeout_s:g} s for {text!r}, got {self.shown!r}"
+            try:
+                data = os.read(self._descriptor, 4096).decode()
+            except OSError:  # EIO: nobody has the terminal open any more
+                data = ""
+            assert data, f"the terminal closed before {text!r} was shown, got {self.shown!r}"
+            self.shown += data
+        self._read = found + len(text)
+
+    def kill_driver(self) -> None:
+        (driver,) = psutil.Process(self.process.pid).children()
+        driver.kill()
+
+    def type(self, text: str) -> None:
+        os.write(self._descriptor, text.encode())
+
+    def foreground(self) -> int:
+        """The process group that gets what is typed."""
+        return os.tcgetpgrp(self._descriptor)
+
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self._descriptor)[3] & termios.ECHO)
 
 
 class Sshd:
@@ -217,9 +284,9 @@ class Sshd:
         return "Server listening" in self.log()
 
     def _write_files(self) -> None:
-        passwd, shadow = Path("/etc/passwd").read_text(), Path("/etc/shadow").read_text()
+        passwd = Path("/etc/passwd").read_text()
         (self._directory / "passwd").write_text(f"{passwd}{USER}:x:54321:54321::/nonexistent:/usr/sbin/nologin\n")
-        (self._directory / "shadow").write_text(f"{shadow}{USER}:{_PASSWORD_HASH}:19000:0:99999:7:::\n")
+        (self._directory / "shadow").write_text(f"{USER}:{_PASSWORD_HASH}:19000:0:99999:7:::\n")
         lines = [
             *self._options,
             f"Port {self.port}",
@@ -231,8 +298,10 @@ class Sshd:
             "PidFile none",
             "PasswordAuthentication no",
             "KbdInteractiveAuthentication no",
-            "MaxStartups 100",
         ]
+        # Of this one the last line wins.
+        if not any(option.startswith("MaxStartups") for option in self._options):
+            lines.append("MaxStartups 100")
         (self._directory / "sshd_config").write_text("\n".join(lines) + "\n")
 
 
