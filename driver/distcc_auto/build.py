@@ -139,6 +139,8 @@ def _end_everything(child: int, number: signal.Signals, wakeup: socket.socket, s
 
 def _descendants(own: psutil.Process, spared: int | None) -> list[psutil.Process]:
     """All our descendants but for our child `spared` and those below it."""
+    import psutil  # noqa: PLC0415  (only an interrupted build needs it)
+
     found = []
     for process in own.children():
         if process.pid == spared:

@@ -19,6 +19,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,28 @@ class Lab:
             start_new_session=True,
         )
 
+    @contextlib.contextmanager
+    def running(self, hosts: str, *command: str, inside: Sequence[str] = (), **changes: str) -> Iterator[Running]:
+        """A driver that runs in the background, killed in the end."""
+        path = self.directory / "messages"
+        with path.open("w") as file:
+            process = subprocess.Popen(
+                [*inside, DISTCC_AUTO, *command],
+                env=self.environ(hosts, **changes),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        try:
+            yield Running(process, path)
+        finally:
+            process.kill()
+            process.wait()
+
     def on_terminal(self, hosts: str, *command: str) -> contextlib.AbstractContextManager[Terminal]:
         """A driver at a terminal of its own, in the foreground, under a shell."""
-        return self.in_shell(hosts, f"{shlex.join([DISTCC_AUTO, *command])}; exit $?")
+        return self.in_shell(hosts, f"trap : INT; {shlex.join([DISTCC_AUTO, *command])}; exit $?")
 
     @contextlib.contextmanager
     def in_shell(self, hosts: str, script: str) -> Iterator[Terminal]:
@@ -182,10 +202,40 @@ class Lab:
     def ssh_clients(self) -> list[psutil.Process]:
         return [process for process in self.processes() if process.name() == "ssh"]
 
+    def end_builds(self) -> None:
+        """Ends the builds of drivers that were killed."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name() == "sleep":
+                    process.kill()
+
     def assert_nothing_left(self) -> None:
-        """Fails when a process, a socket or a file of a driver stays."""
-        wait_until(lambda: not self.processes(), f"the end of {self.processes()}")
+        """Fails when a process, a socket or a file of a driver stays, and ends what stays."""
+        try:
+            wait_until(lambda: not self.processes(), f"the end of {self.processes()}")
+        finally:
+            for process in self.processes():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
         assert list(self.temporary.iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Running:
+    """A driver in the background, and the file of what it and its build write."""
+
+    process: subprocess.Popen[bytes]
+    path: Path
+
+    def messages(self) -> str:
+        return self.path.read_text()
+
+    def wait_for(self, text: str) -> None:
+        def said_or_ended() -> bool:
+            assert self.process.poll() is None or text in self.messages(), self.messages()
+            return text in self.messages()
+
+        wait_until(said_or_ended, f"{text!r} in:\n{self.messages()}")
 
 
 class Terminal:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from distcc_auto.hosts import SshHost
 from distcc_auto.loopback import LoopbackWorker, free_ports
-from tests.integration.tunnels.lab import USER, Lab, Sshd, agent, make_key
+from distcc_auto.tunnels.client import LocalEnd
+from distcc_auto.tunnels.connection import Connection
+from distcc_auto.tunnels.diagnosis import Failure
+from distcc_auto.tunnels.keeper import Tunnel
+from tests.integration.tunnels.lab import USER, Lab, Sshd, agent, make_key, wait_until
 
 
 def test_a_build_runs_through_the_tunnel(lab: Lab, server: Sshd, worker: LoopbackWorker) -> None:
@@ -195,3 +202,53 @@ def test_without_ssh_the_rest_still_builds(lab: Lab, worker: LoopbackWorker) -> 
     nothing_left = lab.start("ssh://a", "true", PATH=path, DISTCC_AUTO_FALLBACK_LOCAL_JOBS="0")
     _, messages = nothing_left.communicate(timeout=60)
     assert nothing_left.returncode == 97, messages
+
+
+def test_a_busy_port_is_replaced(lab: Lab, server: Sshd, worker: LoopbackWorker) -> None:
+    alias = lab.host("w", server)
+    ssh = str(lab.directory / "bin" / "ssh")
+
+    def start(host: SshHost, local: LocalEnd, terminal: int | None) -> Connection:
+        return Connection(ssh, host, local, lab.environ(""), terminal)
+
+    with socket.create_server(("", 0)) as taken:  # as a distccd of this machine listens, on every address
+        port = taken.getsockname()[1]
+        wanted = LocalEnd("127.70.80.90", port, port + 1)
+        moving = Tunnel(SshHost(alias, distcc_port=worker.distcc_port), wanted, start)
+        staying = Tunnel(SshHost(alias, distcc_port=worker.distcc_port), wanted, start)
+        failures: list[Failure | None] = []
+        deadline_s = time.monotonic() + 20
+        for tunnel in (moving, staying):
+            assert tunnel.start(deadline_s) is None
+        try:
+            wait_until(lambda: moving.advance(may_move=True) or moving.is_up, "the tunnel that may move")
+
+            def has_failed() -> bool:
+                failures.append(staying.advance(may_move=False))
+                return failures[-1] is not None
+
+            wait_until(has_failed, "the one that may not")
+        finally:
+            for tunnel in (moving, staying):
+                if tunnel.connection:
+                    tunnel.connection.end()
+    assert moving.local.address == wanted.address
+    assert moving.local.distcc_port != port
+    assert failures[-1]
+    assert failures[-1].cause == "ssh cannot listen at 127.70.80.90: Address already in use"
+
+
+def test_tcp_hosts_do_not_pay_for_tunnels(lab: Lab, worker: LoopbackWorker) -> None:
+    script = """
+import sys
+from distcc_auto import cli
+try:
+    cli.main(["true"])
+except SystemExit as end:
+    assert end.code == 0
+print(sorted({name.partition(".")[2] for name in sys.modules} & {"tunnels", "tunnels.keeper"}))
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=lab.environ(worker.spec), capture_output=True, text=True, check=False
+    )
+    assert run.stdout == "[]\n", run.stderr
