@@ -166,6 +166,14 @@ def test_the_local_settings_of_a_function_count(
     assert json.loads(done.stdout)["plan"]["local_jobs"] == 4
 
 
+def test_the_hosts_can_be_a_list_of_fish(worker: LoopbackWorker, environ: dict[str, str], tmp_path: Path) -> None:
+    (fish,) = (shell for shell in SHELLS if shell.name == "fish")
+    hosts = f"set DISTCC_AUTO_HOSTS {worker.spec} {worker.address}:{worker.distcc_port}:1\n"
+    done = fish.run(f"{fish.source}{hosts}distcc_build --explain --json make", environ, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [host["state"] for host in json.loads(done.stdout)["hosts"]] == ["ready", "refused"]
+
+
 @every_shell
 @pytest.mark.parametrize(
     "case",
