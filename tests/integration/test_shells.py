@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from distcc_auto import loopback
 from distcc_auto.loopback import LoopbackWorker
 

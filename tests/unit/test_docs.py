@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from distcc_auto import cli, command, errors, explain, limits, options, settings
-from distcc_auto.driver import Environment, Options, Survey
+from distcc_auto.driver import Environment, Options, Survey, build_environment
 from distcc_auto.errors import ConfigurationError
 from distcc_auto.hosts import TcpHost, parse_hosts
 from distcc_auto.limits import MemoryLimit
@@ -186,6 +187,24 @@ def test_the_json_example_has_the_keys_of_real_output(capsys: pytest.CaptureFixt
 def test_the_build_commands_become_what_the_table_says(row: list[str]) -> None:
     given, expected = (shlex.split(_code(cell)) for cell in row)
     assert list(command.place_jobs(given, 13, {}).argv) == expected
+
+
+def test_the_dry_run_of_the_readme_is_what_the_code_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "README.md").read_text()
+    (shown,) = re.findall(r"^\$ distcc-auto --dry-run make my_target\n(.*)$", text, re.MULTILINE)
+    environ = {"DISTCC_AUTO_HOSTS": "worker-1 worker-2", "DISTCC_AUTO_PREPROCESSOR_SATURATION_JOBS": "8"}
+    loaded = settings.load(environ, "/nonexistent")
+    workers = [
+        worker_slots(Ready(host, WorkerStats(offered), 0.001), 1024)
+        for host, offered in zip(loaded.hosts, (16, 8), strict=True)
+        if isinstance(host, TcpHost)
+    ]
+    ready = tuple(worker for worker in workers if not isinstance(worker, Refused))
+    plan = make_plan(ready, loaded, MemoryLimit(8192, "MemAvailable"))
+    placed = command.place_jobs(["make", "my_target"], plan.jobs, {})
+    changes = build_environment(plan, placed, {"DISTCC_AUTO_HOSTS": environ["DISTCC_AUTO_HOSTS"]})
+    explain.show(Survey(ready, ()), plan, placed, changes, Options(dry_run=True))
+    assert capsys.readouterr().out == f"{shown}\n"
 
 
 @pytest.mark.parametrize("name", [*command._WRAPPERS, *command._SHELLS])

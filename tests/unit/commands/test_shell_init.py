@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from distcc_auto import cli
 from distcc_auto.commands import shell_init
 
