@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -155,7 +156,7 @@ def _run_build(plan: Plan, placed: PlacedCommand, environ: Mapping[str, str], sp
 
 
 def _summary(plan: Plan, placed: PlacedCommand) -> str:
-    command = " ".join(placed.argv)
+    command = shlex.join(placed.argv)
     if not plan.workers:
         return f"no worker can be used, building with {plan.local_jobs} local jobs: {command}"
     workers = "1 worker" if len(plan.workers) == 1 else f"{len(plan.workers)} workers"

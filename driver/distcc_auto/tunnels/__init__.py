@@ -32,9 +32,13 @@ class Tunnels:
         self._driver = driver
         self.keeper_pid = pid
 
+    def place(self, host: SshHost) -> TunnelledHost | Refused:
+        """Where the host's tunnel is, or why it has none."""
+        return self._places[host]
+
     def probe(self, hosts: Sequence[HostSpec], connect_timeout_s: float, answer_timeout_s: float) -> list[Answer]:
         """As probe.probe, also for ssh:// hosts, of which it asks whether the job port can be reached, too."""
-        placed = [self._places[host] if isinstance(host, SshHost) else host for host in hosts]
+        placed = [self.place(host) if isinstance(host, SshHost) else host for host in hosts]
         asked = [place for place in placed if isinstance(place, TcpHost)]
         with contextlib.ExitStack() as opened:
             # Before the statistics are asked for: what the far side does to these connections is known when it answers.

@@ -298,6 +298,19 @@ class Sshd:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def cpu_s(self) -> float:
+        """The CPU time of sshd and of the sessions that have ended."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
+
+    def wait_for_logouts(self) -> None:
+        wait_until(lambda: not psutil.Process(self.pid).children(), "the end of every session")
+
     def log(self) -> str:
         return (self._directory / "log").read_text()
 
