@@ -1,16 +1,16 @@
 """What SSH tunnels cost: time until all are up, and bytes per second and CPU through one, against bare ssh and TCP.
 
 Set-up is from exec of `distcc-auto` to exec of the command, for hosts that all log in to one real sshd on this machine
-with a key; the peer is as many bare ssh logins, all at once. CPU is that of both sides, client and sshd. Where it is
-nearly all that the machine has, logins cannot overlap any further, and the row says so. Needs root (see tests/lab).
+with a key; the peer is as many bare ssh logins, all at once. CPU is that of both sides, client and sshd. Where the
+machine's CPUs are busy nearly all the time, logins cannot overlap any further, and the row says so. Needs root.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -38,6 +38,14 @@ class Cost:
     cpu_s: float
 
 
+@dataclass(frozen=True)
+class SetUp:
+    """`busy` is the share of all CPUs that anything on this machine used meanwhile."""
+
+    cost: Cost
+    busy: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.tunnels", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="runs of each set-up, of which the median is shown")
@@ -53,28 +61,38 @@ def main() -> None:
 
 
 def measure_set_up(lab: Lab, server: Sshd, worker: LoopbackWorker, runs: int) -> None:
-    print(f"{'set-up':14}{'who':14}{'wall ms':>9}{'x of 1':>8}{'cpu ms':>9}{'of all cpus':>13}  reach")
-    first: dict[str, Cost] = {}
+    print(f"{'set-up':14}{'who':14}{'wall ms':>9}{'x of 1':>8}{'x of bare':>11}{'cpu ms':>9}{'cpus busy':>11}  reach")
     aliases = [lab.host(f"w{number}", server) for number in range(32)]
+    first: dict[str, SetUp] = {}
     for count in (1, 8, 32):
-        hosts = " ".join(f"ssh://{alias}/{worker.distcc_port}/{worker.stats_port}" for alias in aliases[:count])
-        environ = lab.environ(hosts)
+        environ = lab.environ(
+            " ".join(f"ssh://{alias}/{worker.distcc_port}/{worker.stats_port}" for alias in aliases[:count])
+        )
         who: dict[str, Callable[[], None]] = {
-            "bare ssh": lambda environ=environ, count=count: log_in(aliases[:count], environ, worker.stats_port),
-            "distcc-auto": lambda environ=environ: build_nothing(environ),
+            "bare ssh": functools.partial(log_in, aliases[:count], environ, worker.stats_port),
+            "distcc-auto": functools.partial(build_nothing, environ),
         }
-        for name, run in who.items():
-            costs = [measure(run, server) for _ in range(runs)]
-            cost = Cost(statistics.median(c.wall_s for c in costs), statistics.median(c.cpu_s for c in costs))
-            first.setdefault(name, cost)
-            share = cost.cpu_s / cost.wall_s / (os.cpu_count() or 1)
+        runs_of: dict[str, list[SetUp]] = {name: [] for name in who}
+        for _ in range(runs):
+            for name, run in who.items():
+                runs_of[name].append(measure(run, server))
+        taken = {name: median(set_ups) for name, set_ups in runs_of.items()}
+        for name, set_up in taken.items():
+            wall_s = set_up.cost.wall_s
+            base_s = first.setdefault(name, set_up).cost.wall_s
             remarks = ["3 x of 1" if name == "distcc-auto" and count == 8 else ""]
-            remarks += ["the CPU is the limit"] if share >= _CPU_LIMITED else []
+            remarks += ["the CPU is the limit" if set_up.busy >= _CPU_LIMITED else ""]
             print(
-                f"{f'{count} ssh hosts':14}{name:14}{cost.wall_s * 1000:9.0f}{cost.wall_s / first[name].wall_s:8.2f}"
-                f"{cost.cpu_s * 1000:9.0f}{share:13.0%}  {'; '.join(filter(None, remarks))}".rstrip(),
+                f"{f'{count} ssh hosts':14}{name:14}{wall_s * 1000:9.0f}{wall_s / base_s:8.2f}"
+                f"{wall_s / taken['bare ssh'].cost.wall_s:11.2f}{set_up.cost.cpu_s * 1000:9.0f}{set_up.busy:11.0%}"
+                f"  {'; '.join(filter(None, remarks))}".rstrip(),
                 flush=True,
             )
+
+
+def median(taken: Sequence[SetUp]) -> SetUp:
+    """The one in the middle, by wall time."""
+    return sorted(taken, key=lambda set_up: set_up.cost.wall_s)[len(taken) // 2]
 
 
 def log_in(aliases: Sequence[str], environ: dict[str, str], port: int) -> None:
@@ -96,13 +114,15 @@ def build_nothing(environ: dict[str, str]) -> None:
     subprocess.run([DISTCC_AUTO, "true"], env=environ, stderr=subprocess.DEVNULL, check=True)
 
 
-def measure(run: Callable[[], None], server: Sshd) -> Cost:
+def measure(run: Callable[[], None], server: Sshd) -> SetUp:
     children_s, server_s = own_children_cpu_s(), server.cpu_s()
+    psutil.cpu_times_percent()
     started_s = time.perf_counter()
     run()
     wall_s = time.perf_counter() - started_s
+    busy = 1 - psutil.cpu_times_percent().idle / 100
     server.wait_for_logouts()
-    return Cost(wall_s, own_children_cpu_s() - children_s + server.cpu_s() - server_s)
+    return SetUp(Cost(wall_s, own_children_cpu_s() - children_s + server.cpu_s() - server_s), busy)
 
 
 def own_children_cpu_s() -> float:
