@@ -59,13 +59,20 @@ class Connection:
         never_ask = {} if terminal is not None else {"SSH_ASKPASS_REQUIRE": "never"}
         try:
             self._process = _spawn(argv, {**environ, **never_ask}, terminal)
-        except BaseException:
+        except OSError:
+            self._remove_directory()
+            raise
+        try:
+            # The end of its standard error would not do: the ssh of a jump host can hold it open for long.
+            self._ended = os.pidfd_open(self._process.pid)
+        except OSError:
+            self._process.kill()
+            self._process.communicate()
             self._remove_directory()
             raise
         assert self._process.stderr is not None  # noqa: S101  (it is a pipe)
         self._stderr = self._process.stderr.fileno()
         os.set_blocking(self._stderr, False)
-        self._ended = os.pidfd_open(self._process.pid)
 
     @property
     def descriptors(self) -> tuple[int, ...]:
@@ -90,6 +97,8 @@ class Connection:
             self.progress = Progress.BUSY if opened else Progress.UP
             self._opener = None
             if not opened:
+                # What it says from now on tells why it ended, or what the far side did not open.
+                self.words = ""
                 self._remove_directory()
         return self.progress
 

@@ -128,7 +128,8 @@ _OPEN_FAILED = re.compile(r"^channel \d+: open failed: (.+?)\s*$", re.MULTILINE)
 
 def of_login(words: str, login: str, status: int | None = None) -> Failure:
     """Why an ssh that wrote `words` ended with `status` (None where we ended it); `login` is how a person logs in."""
-    words = words.replace("\r", "")
+    # A server chooses some of these words: nothing of them may steer the terminal.
+    words = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in words.replace("\r", ""))
     for pattern, kind, cause, remedy in _RULES:
         if match := pattern.search(words):
             groups = {f"_{number}": group for number, group in enumerate(match.groups(), 1)}

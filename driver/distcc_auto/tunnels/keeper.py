@@ -76,8 +76,9 @@ class Tunnel:
         self.failure: Failure | None = None
         self.retry_at_s = 0.0
         self.down_since_s = 0.0
-        self.deadline_s = 0.0
         self.login_s = 0.0
+        self._began_s = 0.0
+        self._deadline_s = 0.0
         self._start = start
         self._listen_attempts = 0
 
@@ -90,9 +91,10 @@ class Tunnel:
         """Whether it came up or will not."""
         return self.is_up or self.failure is not None
 
-    def start(self, deadline_s: float, terminal: int | None = None) -> Failure | None:
-        """Begins to log in; returns what failed at once."""
-        self.deadline_s = deadline_s
+    def start(self, began_s: float, limit_s: float, terminal: int | None = None) -> Failure | None:
+        """Begins to log in, for which there are `limit_s` from `began_s` on; returns what failed at once."""
+        self._began_s = began_s
+        self._deadline_s = began_s + limit_s
         try:
             self.connection = self._start(self.host, self.local, terminal)
         except OSError as error:
@@ -118,9 +120,9 @@ class Tunnel:
         elif progress is Progress.ENDED:
             self._drop()
             return diagnosis.of_login(connection.words, client.login_command(self.host), connection.status)
-        elif now_s >= self.deadline_s:
+        elif now_s >= self._deadline_s:
             self._drop()
-            limit_s = self.deadline_s - connection.started_s
+            limit_s = self._deadline_s - self._began_s
             said = [line for line in connection.words.strip().splitlines() if line.strip()][-1:]
             cause = f"no login within {limit_s:.0f} s{''.join(f' ({line.strip()})' for line in said)}"
             return Failure(Kind.OTHER, cause, f"is it up and reachable? {client.login_command(self.host)}")
@@ -178,10 +180,9 @@ def other_ports(local: LocalEnd) -> LocalEnd:
 
 
 def _set_up(tunnels: Sequence[Tunnel], environ: Mapping[str, str], limits: Limits, driver: socket.socket) -> None:
-    deadline_s = time.monotonic() + limits.set_up_s
-    asking = []
+    began_s = time.monotonic()
     for tunnel in tunnels:
-        tunnel.failure = tunnel.start(deadline_s)
+        tunnel.failure = tunnel.start(began_s, limits.set_up_s)
     while not all(tunnel.is_over for tunnel in tunnels):
         _wait(tunnels, driver, _LOGIN_POLL_S)
         for tunnel in tunnels:
@@ -189,16 +190,16 @@ def _set_up(tunnels: Sequence[Tunnel], environ: Mapping[str, str], limits: Limit
                 continue
             if tunnel.connection is None:
                 if time.monotonic() >= tunnel.retry_at_s:
-                    tunnel.failure = tunnel.start(deadline_s)
+                    tunnel.failure = tunnel.start(began_s, limits.set_up_s)
                 continue
             failure = tunnel.advance(may_move=True)
-            if failure and failure.kind is Kind.CROWD and time.monotonic() + _CROWD_PAUSE_S < deadline_s:
-                # Not all at once again.
-                tunnel.retry_at_s = time.monotonic() + _CROWD_PAUSE_S * (0.5 + os.urandom(1)[0] / 256)
-            elif failure:
+            # Not all at once again.
+            again_at_s = time.monotonic() + _CROWD_PAUSE_S * (0.5 + os.urandom(1)[0] / 256)
+            if failure and failure.kind is Kind.CROWD and again_at_s < began_s + limits.set_up_s:
+                tunnel.retry_at_s = again_at_s
+            else:
                 tunnel.failure = failure
-                if failure.kind is Kind.LOGIN:
-                    asking.append(tunnel)
+    asking = [tunnel for tunnel in tunnels if tunnel.failure and tunnel.failure.kind is Kind.LOGIN]
     if asking:
         _ask(asking, environ, driver)
 
@@ -215,7 +216,7 @@ def _ask(asking: Sequence[Tunnel], environ: Mapping[str, str], driver: socket.so
                 continue
             messages.say(f"{tunnel.host.text}: logging in for the tunnel")
             with _lent(terminal):
-                tunnel.failure = tunnel.start(time.monotonic() + _PROMPT_TIMEOUT_S, terminal)
+                tunnel.failure = tunnel.start(time.monotonic(), _PROMPT_TIMEOUT_S, terminal)
                 while not tunnel.is_over:
                     _wait([tunnel], driver, _LOGIN_POLL_S)
                     connection = tunnel.connection
@@ -283,8 +284,7 @@ def _keep_up(tunnel: Tunnel, limits: Limits, now_s: float) -> None:
     if tunnel.connection is not None:
         failure = tunnel.advance(may_move=False)
     elif now_s >= tunnel.retry_at_s:
-        limit_s = max(_RETRY_LIMIT_S, _RETRY_LIMIT_FACTOR * tunnel.login_s)
-        failure = tunnel.start(now_s + limit_s)
+        failure = tunnel.start(now_s, max(_RETRY_LIMIT_S, _RETRY_LIMIT_FACTOR * tunnel.login_s))
     else:
         return
     if was_up and not tunnel.is_up:

@@ -277,22 +277,36 @@ class Terminal:
         return bool(termios.tcgetattr(self._descriptor)[3] & termios.ECHO)
 
 
-class Sshd:
-    """A running sshd; `options` are lines of its sshd_config, which come first and so win."""
+class PortTakenError(Exception):
+    """Raised when sshd ends at its start; its text is sshd's log."""
 
-    def __init__(self, lab: Lab, *options: str, address: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
+
+class Sshd:
+    """A running sshd; `options` are first lines of its sshd_config, which win, and `last` is for Match blocks."""
+
+    def __init__(
+        self, lab: Lab, *options: str, address: str = "127.0.0.1", inside: Sequence[str] = (), last: str = ""
+    ) -> None:
         self.lab = lab
         self.address = address
         self.port = 0
         self._options = options
+        self._last = last
         self._inside = tuple(inside)
         self._directory = lab.directory / f"sshd-{len(list(lab.directory.glob('sshd-*')))}"
         self._directory.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Sshd:
-        self.port = free_ports("127.0.0.1", 1)[0]
-        self.start()
+        for attempt in range(5):
+            self.port = free_ports("127.0.0.1", 1)[0]
+            try:
+                self.start()
+                break
+            except PortTakenError:  # another process was faster
+                self.stop()
+                if attempt == 4:
+                    raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -315,6 +329,7 @@ class Sshd:
         return (self._directory / "log").read_text()
 
     def start(self) -> None:
+        """Starts it on its port, after `stop` again; raises PortTakenError when it ends at once."""
         self._write_files()
         script = _NAMESPACE_SCRIPT.format(sshd=shlex.quote(_SSHD))
         with (self._directory / "log").open("wb") as log:
@@ -343,7 +358,8 @@ class Sshd:
 
     def _is_ready(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, self.log()
+        if self._process.poll() is not None:
+            raise PortTakenError(self.log())
         return "Server listening" in self.log()
 
     def _write_files(self) -> None:
@@ -365,7 +381,7 @@ class Sshd:
         # Of this one the last line wins.
         if not any(option.startswith("MaxStartups") for option in self._options):
             lines.append("MaxStartups 100")
-        (self._directory / "sshd_config").write_text("\n".join(lines) + "\n")
+        (self._directory / "sshd_config").write_text("\n".join([*lines, self._last]) + "\n")
 
 
 def make_key(path: Path, passphrase: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -204,6 +205,25 @@ def test_without_ssh_the_rest_still_builds(lab: Lab, worker: LoopbackWorker) -> 
     assert nothing_left.returncode == 97, messages
 
 
+def test_the_account_of_the_documentation(lab: Lab, worker: LoopbackWorker) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "ssh.md").read_text()
+    (account,) = re.findall(r"```sshd-config\n(.*?)```", page, re.DOTALL)
+    (options,) = re.findall(r"```authorized-keys\n(.*) ssh-ed25519 AAAA...\n```", page)
+    for shown, real in (("3632", worker.distcc_port), ("3633", worker.stats_port), ("User tunnel", f"User {USER}")):
+        account, options = account.replace(shown, str(real)), options.replace(shown, str(real))
+    keys = lab.directory / "authorized_keys"
+    keys.write_text(f"{options} {keys.read_text()}")
+    with Sshd(lab, last=account) as server:
+        alias = lab.host("w", server)
+        good = f"ssh://{alias}/{worker.distcc_port}/{worker.stats_port}"
+        other = f"ssh://{alias}/{server.port}/{worker.stats_port}"
+        answers = lab.survey(f"{good} {other}")
+        assert answers[good]["state"] == "ready", answers
+        assert answers[other]["reason"] == f"its sshd forbids forwarding to localhost:{server.port}"
+        shell = subprocess.run(["ssh", alias, "true"], env=lab.environ(""), capture_output=True, check=False)
+        assert shell.returncode == 255
+
+
 def test_a_busy_port_is_replaced(lab: Lab, server: Sshd, worker: LoopbackWorker) -> None:
     alias = lab.host("w", server)
     ssh = str(lab.directory / "bin" / "ssh")
@@ -217,9 +237,8 @@ def test_a_busy_port_is_replaced(lab: Lab, server: Sshd, worker: LoopbackWorker)
         moving = Tunnel(SshHost(alias, distcc_port=worker.distcc_port), wanted, start)
         staying = Tunnel(SshHost(alias, distcc_port=worker.distcc_port), wanted, start)
         failures: list[Failure | None] = []
-        deadline_s = time.monotonic() + 20
         for tunnel in (moving, staying):
-            assert tunnel.start(deadline_s) is None
+            assert tunnel.start(time.monotonic(), 20) is None
         try:
             wait_until(lambda: moving.advance(may_move=True) or moving.is_up, "the tunnel that may move")
 
