@@ -87,7 +87,7 @@ class Connection:
     def advance(self) -> Progress:
         """Takes the next step if it can be taken now; never blocks."""
         status = self._process.poll()
-        self._read_words()
+        self.read_words()
         if status is not None:
             self.progress = Progress.ENDED
             self._release()
@@ -127,7 +127,7 @@ class Connection:
             self._process.wait(max(deadline_s - time.monotonic(), 0))
         self._signal(signal.SIGKILL)
         self._process.wait()
-        self._read_words()
+        self.read_words()
         self.progress = Progress.ENDED
         self._release()
 
@@ -135,7 +135,8 @@ class Connection:
     def _control_path(self) -> str:
         return os.path.join(self._directory, "s")
 
-    def _read_words(self) -> None:
+    def read_words(self) -> None:
+        """Adds to `words` what ssh has written by now."""
         if self._stderr < 0:
             return
         with contextlib.suppress(BlockingIOError):

@@ -184,10 +184,9 @@ def _set_up(tunnels: Sequence[Tunnel], environ: Mapping[str, str], limits: Limit
     for tunnel in tunnels:
         tunnel.failure = tunnel.start(began_s, limits.set_up_s)
     while not all(tunnel.is_over for tunnel in tunnels):
-        _wait(tunnels, driver, _LOGIN_POLL_S)
-        for tunnel in tunnels:
-            if tunnel.is_over:
-                continue
+        pending = [tunnel for tunnel in tunnels if not tunnel.is_over]
+        _wait(pending, driver, _LOGIN_POLL_S)
+        for tunnel in pending:
             if tunnel.connection is None:
                 if time.monotonic() >= tunnel.retry_at_s:
                     tunnel.failure = tunnel.start(began_s, limits.set_up_s)
@@ -261,7 +260,8 @@ def _lent(terminal: int) -> Iterator[None]:
 def _supervise(kept: Sequence[Tunnel], tunnels: Sequence[Tunnel], limits: Limits, driver: socket.socket) -> None:
     """Keeps those that are up; returns by DriverGoneError only."""
     while True:
-        _wait(tunnels, driver, _pause_s(kept))
+        if _wait(kept, driver, _pause_s(kept)):
+            _answer(tunnels, driver)
         now_s = time.monotonic()
         for tunnel in kept:
             if not tunnel.failure:
@@ -287,9 +287,8 @@ def _keep_up(tunnel: Tunnel, limits: Limits, now_s: float) -> None:
         failure = tunnel.start(now_s, max(_RETRY_LIMIT_S, _RETRY_LIMIT_FACTOR * tunnel.login_s))
     else:
         return
-    if was_up and not tunnel.is_up:
-        cause = failure.cause if failure else "ssh ended"
-        messages.say(f"{name}: tunnel lost: {cause}; its jobs go elsewhere until it is back")
+    if failure and was_up:
+        messages.say(f"{name}: tunnel lost: {failure.cause}; its jobs go elsewhere until it is back")
         tunnel.down_since_s = now_s
         tunnel.retry_at_s = now_s + _RETRY_PAUSE_S
     elif not was_up and tunnel.is_up:
@@ -304,8 +303,8 @@ def _keep_up(tunnel: Tunnel, limits: Limits, now_s: float) -> None:
             messages.say(f"{name}: tunnel given up after {down_s:.0f} s: {failure.cause} ({remedy})")
 
 
-def _wait(tunnels: Sequence[Tunnel], driver: socket.socket, pause_s: float | None) -> None:
-    """Sleeps until something happens or `pause_s` is over, and answers the driver.
+def _wait(tunnels: Sequence[Tunnel], driver: socket.socket, pause_s: float | None) -> bool:
+    """Sleeps until something happens or `pause_s` is over; returns whether the driver asks.
 
     Raises DriverGoneError.
     """
@@ -315,14 +314,20 @@ def _wait(tunnels: Sequence[Tunnel], driver: socket.socket, pause_s: float | Non
         for descriptor in tunnel.connection.descriptors if tunnel.connection else ():
             poll.register(descriptor, select.POLLIN)
     events = poll.poll(None if pause_s is None else max(pause_s * 1000, 1))
-    if any(descriptor == driver.fileno() for descriptor, _ in events):
-        if driver.recv(1) != REQUEST:
-            raise DriverGoneError
-        for tunnel in tunnels:
-            if tunnel.is_up and tunnel.connection:
-                tunnel.connection.advance()
-        words = [tunnel.connection.words if tunnel.connection else "" for tunnel in tunnels]
-        driver.sendall(_encode([diagnosis.refused_channels(text) for text in words]))
+    if all(descriptor != driver.fileno() for descriptor, _ in events):
+        return False
+    if driver.recv(1) != REQUEST:
+        raise DriverGoneError
+    return True
+
+
+def _answer(tunnels: Sequence[Tunnel], driver: socket.socket) -> None:
+    """Tells what the far sides did not open so far."""
+    for tunnel in tunnels:
+        if tunnel.is_up and tunnel.connection:
+            tunnel.connection.read_words()
+    words = [tunnel.connection.words if tunnel.connection else "" for tunnel in tunnels]
+    driver.sendall(_encode([diagnosis.refused_channels(text) for text in words]))
 
 
 def _result(tunnel: Tunnel) -> dict[str, object]:
