@@ -30,6 +30,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _print_table(survey: Survey) -> None:
     # rich takes 60 ms to import: here it is worth it.
     from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -44,14 +45,14 @@ def _print_table(survey: Survey) -> None:
         if row["phase"]:
             reason = f"{row['phase']}: {reason} ({row['remedy']})"
         table.add_row(
-            str(row["host"]),
+            escape(str(row["host"])),
             str(row["kind"]),
             "[green]ready[/]" if row["state"] == "ready" else "[red]refused[/]",
             str(row["slots"]),
             _cell(row["load"], ".2f", ""),
             _cell(row["free_memory_mib"], "d", " MiB"),
             _cell(row["latency_ms"], ".1f", " ms"),
-            reason,
+            escape(reason),
         )
     # Into a pipe or a file, one line a host whatever its length.
     width = None if sys.stdout.isatty() else 400
