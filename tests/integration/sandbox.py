@@ -66,6 +66,20 @@ class Sandbox:
             path.chmod(0o755)
         return path
 
+    def write_project(self, files: int) -> None:
+        """A Makefile and `files` C files for a program `sum` that prints their sum; compiled by `distcc gcc`."""
+        names = [f"part{number}" for number in range(files - 1)]
+        for number, name in enumerate(names):
+            self.write(f"{name}.c", f"int {name}(void) {{ return {number}; }}\n")
+        declarations = "".join(f"int {name}(void);\n" for name in names)
+        total = " + ".join(f"{name}()" for name in names)
+        self.write(
+            "sum.c", f'#include <stdio.h>\n{declarations}int main(void) {{ return !printf("%d\\n", {total}); }}\n'
+        )
+        self.write(
+            "Makefile", f"CC = distcc gcc\nsum: {' '.join(f'{name}.o' for name in names)}\nsum.o: sum.c\nsum: sum.o\n"
+        )
+
     def distcc_auto(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Runs `distcc-auto` to its end; options as those of `run`."""
         return self.run([DISTCC_AUTO, *arguments], **options)
