@@ -7,6 +7,7 @@ interactive build, an outer make's jobserver and nohup work as they would withou
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
@@ -38,6 +39,8 @@ def find_command(name: str, environ: Mapping[str, str]) -> str:
     for path in found:
         if os.access(path, os.X_OK):
             return path
+    if "/" in name and os.path.isdir(name):
+        raise CommandError(f"build command '{name}': is a directory", EXIT_NOT_EXECUTABLE)
     if found:
         raise CommandError(f"build command '{name}': {found[0]} is not executable", EXIT_NOT_EXECUTABLE)
     where = "no such file" if "/" in name else "not found in PATH"
@@ -75,8 +78,15 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _start(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     # Not subprocess: it would close the descriptors of an outer make's jobserver, and takes 10 ms to import.
+    path = find_command(argv[0], environ)
     try:
-        return os.posix_spawn(find_command(argv[0], environ), list(argv), environ, setsigdef=_RESTORED_SIGNALS)
+        try:
+            return os.posix_spawn(path, list(argv), environ, setsigdef=_RESTORED_SIGNALS)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script without an interpreter line: a shell, like execvp(3), hands it to sh.
+            return os.posix_spawn("/bin/sh", ["sh", path, *argv[1:]], environ, setsigdef=_RESTORED_SIGNALS)
     except OSError as error:
         raise CommandError(f"build command '{argv[0]}': {error.strerror}", EXIT_NOT_EXECUTABLE) from error
 

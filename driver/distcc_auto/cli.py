@@ -16,7 +16,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         status = _run(arguments, os.environ)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed when we were started
+            sys.stdout.flush()
     except errors.DistccAutoError as error:
         messages.say(str(error))
         status = error.exit_status

@@ -10,8 +10,8 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from distcc_auto.loopback import LoopbackWorker, free_ports
 
+from distcc_auto.loopback import LoopbackWorker, free_ports
 from tests.integration import fake_workers
 from tests.integration.fake_workers import FakePort, with_stats
 from tests.integration.sandbox import JobCount, Sandbox, wait_until

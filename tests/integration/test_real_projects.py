@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from distcc_auto.loopback import LoopbackWorker
 
+from distcc_auto.loopback import LoopbackWorker
 from tests.integration.sandbox import MASQUERADE_PATH, PATH, JobCount, Sandbox
 
 _LUA_SCRIPT = """
