@@ -7,7 +7,6 @@ import os
 import pty
 import select
 import time
-from collections.abc import Sequence
 
 from tests.integration.sandbox import Sandbox
 
@@ -17,7 +16,7 @@ _TIMEOUT_S = 20.0
 class Terminal:
     """Runs a command as the session leader of a terminal of its own; a context manager that hangs up."""
 
-    def __init__(self, sandbox: Sandbox, command: Sequence[str] = ("bash", "--norc", "--noprofile", "-i")) -> None:
+    def __init__(self, sandbox: Sandbox, command: tuple[str, ...] = ("bash", "--norc", "--noprofile", "-i")) -> None:
         self.shown = ""
         self._is_open = True
         self.pid, self._fd = pty.fork()

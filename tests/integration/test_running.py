@@ -81,7 +81,8 @@ def test_second_signal_kills_at_once(cluster: Sandbox) -> None:
     build = _start_long_build(cluster, "ignoring")
     build.terminate()
     assert build.stderr is not None
-    wait_until(lambda: "SIGTERM" in build.stderr.readline(), "the driver to say that it ends")
+    while "SIGTERM: ending" not in build.stderr.readline():
+        assert build.poll() is None
     build.terminate()
     # Less than the grace time that an obedient build gets.
     build.communicate(timeout=4)

@@ -58,7 +58,7 @@ def test_terminal_that_goes_away_ends_the_build_in_a_shell(cluster: Sandbox) -> 
 
 def test_terminal_that_goes_away_ends_a_build_that_ignores_it(cluster: Sandbox) -> None:
     cluster.write("Makefile", _IGNORING)
-    with Terminal(cluster, [DISTCC_AUTO, "make"]) as terminal:
+    with Terminal(cluster, (DISTCC_AUTO, "make")) as terminal:
         wait_until((cluster.work / "started").exists, "the recipe to run")
         terminal.hang_up()
         wait_until(lambda: not cluster.processes(), lambda: f"the end of {cluster.processes()}")
