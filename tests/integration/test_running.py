@@ -20,14 +20,14 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 # Each target shows that it runs and then takes for ever, in a way of its own.
 _LONG_BUILD = """\
-all: plain half shell session pipe
-plain half shell session pipe ignoring: ; @touch started-$@; $(do-$@)
+plain half shell session pipe ignoring deaf-session: ; @touch started-$@; $(do-$@)
 do-plain = sleep 1000
 do-half = echo half > $@; sleep 1000
 do-shell = sh -c 'sleep 1000; true'; true
 do-session = setsid --wait sh -c 'sleep 1000; true'
 do-pipe = sleep 1000 | cat
 do-ignoring = trap '' INT TERM HUP QUIT; while :; do sleep 0.2; done
+do-deaf-session = setsid sh -c "$(do-ignoring)" & wait
 """
 
 
@@ -70,7 +70,7 @@ def test_signal_to_the_driver_ends_the_build(number: signal.Signals, cluster: Sa
 
 
 def test_build_that_ignores_the_signal_is_killed(cluster: Sandbox) -> None:
-    build = _start_long_build(cluster, "ignoring", "session")
+    build = _start_long_build(cluster, "ignoring", "deaf-session")
     build.terminate()
     _, stderr = build.communicate(timeout=30)
     assert cluster.processes() == []

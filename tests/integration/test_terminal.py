@@ -5,7 +5,10 @@ from __future__ import annotations
 from tests.integration.sandbox import DISTCC_AUTO, Sandbox, wait_until
 from tests.integration.terminal import Terminal
 
-_COUNTING = "all: ; @trap 'echo told >> told; exit 1' INT; touch started; while :; do sleep 0.05; done\n"
+# It takes a moment to end when it is told to.
+_COUNTING = """\
+all: ; @trap 'echo told >> told' INT; touch started; while ! test -e told; do sleep 0.05; done; sleep 0.2; exit 1
+"""
 _LONG = "all: one two\none two: ; @touch started-$@; sh -c 'sleep 1000; true'\n"
 _IGNORING = "all: ; @trap '' INT HUP TERM; touch started; while :; do sleep 0.2; done\n"
 _WAITING = "all: ; @touch started; while ! test -e go; do sleep 0.05; done\n"
