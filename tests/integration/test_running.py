@@ -20,11 +20,12 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 # Each target shows that it runs and then takes for ever, in a way of its own.
 _LONG_BUILD = """\
-plain half shell session pipe ignoring deaf-session: ; @touch started-$@; $(do-$@)
+plain half shell session orphan pipe ignoring deaf-session: ; @touch started-$@; $(do-$@)
 do-plain = sleep 1000
 do-half = echo half > $@; sleep 1000
 do-shell = sh -c 'sleep 1000; true'; true
 do-session = setsid --wait sh -c 'sleep 1000; true'
+do-orphan = ( setsid sleep 1000 & ); sleep 1000
 do-pipe = sleep 1000 | cat
 do-ignoring = trap '' INT TERM HUP QUIT; while :; do sleep 0.2; done
 do-deaf-session = setsid sh -c "$(do-ignoring)" & wait
@@ -34,7 +35,7 @@ do-deaf-session = setsid sh -c "$(do-ignoring)" & wait
 def _start_long_build(sandbox: Sandbox, *targets: str) -> subprocess.Popen[str]:
     """A make whose recipes all run and do not end by themselves."""
     sandbox.write("Makefile", _LONG_BUILD)
-    names = targets or ("plain", "half", "shell", "session", "pipe")
+    names = targets or ("plain", "half", "shell", "session", "orphan", "pipe")
     build = sandbox.start([DISTCC_AUTO, "make", *names])
     wait_until(lambda: all((sandbox.work / f"started-{name}").exists() for name in names), "the recipes to run")
     wait_until(lambda: "half" not in names or (sandbox.work / "half").exists(), "the half-written target")
@@ -131,6 +132,14 @@ def test_hangup_that_was_ignored_stays_ignored(cluster: Sandbox) -> None:
     (cluster.work / "go").touch()
     _, stderr = build.communicate(timeout=30)
     assert (build.returncode, (cluster.work / "done").exists()) == (0, True), stderr
+
+
+def test_daemon_that_a_finished_build_leaves_goes_on(cluster: Sandbox) -> None:
+    """As it would without us: a compile cache's server, say, serves the next build, too."""
+    done = cluster.distcc_auto("sh", "-c", "( setsid sleep 1000 >&- 2>&- & )")
+    assert done.returncode == 0, done
+    (daemon,) = cluster.kill_leftovers()
+    assert daemon.endswith("sleep 1000 ")
 
 
 def test_standard_input_reaches_the_build(cluster: Sandbox) -> None:
