@@ -57,7 +57,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Runs `argv` to its end and returns its exit status, 128+n where signal n ended it.
 
     A signal that should end us ends the build and all that it started; then the status is 128+n, too.
-    Raises CommandError when the command cannot be started.
+    Raises CommandError when the command cannot be started, KeyboardInterrupt when Ctrl-C has ended the build.
     """
     with _ending_signals() as wakeup, selectors.DefaultSelector() as selector:
         child = _start(argv, environ)
@@ -72,7 +72,11 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
                 return _exit_status(os.waitpid(child, 0)[1])
             status = _end_everything(child, number, wakeup)
             # A build that had just ended well keeps its success.
-            return 0 if status == 0 else 128 + number
+            if status == 0:
+                return 0
+            if number == signal.SIGINT and _came_from_terminal(number):
+                raise KeyboardInterrupt
+            return 128 + number
         finally:
             os.close(ended)
 

@@ -27,7 +27,9 @@ def test_ctrl_c_ends_the_build(cluster: Sandbox) -> None:
         _run_to(cluster, terminal, _LONG, "started-one", "started-two")
         terminal.type("\x03")
         terminal.expect("ending the build")
-        terminal.expect("status=130")
+        terminal.expect("$ ")
+        terminal.type("echo ended=$?\n")
+        terminal.expect("ended=130")
         left = [process for process in cluster.processes() if not process.startswith(f"{terminal.pid}:")]
         assert left == []
 
@@ -38,8 +40,23 @@ def test_ctrl_c_reaches_the_build_once(cluster: Sandbox) -> None:
         _run_to(cluster, terminal, _COUNTING, "started")
         terminal.type("\x03")
         terminal.expect("ending the build")
-        terminal.expect("status=130")
+        terminal.expect("$ ")
+        terminal.type("echo ended=$?\n")
+        terminal.expect("ended=130")
     assert (cluster.work / "told").read_text() == "told\n"
+
+
+def test_ctrl_c_ends_the_script_around_the_build(cluster: Sandbox) -> None:
+    """As it does with make alone: bash goes on with a script unless the signal itself ended the command."""
+    cluster.write("script", f"#!/bin/bash\n{DISTCC_AUTO} make\ntouch went-on\n", executable=True)
+    with Terminal(cluster) as terminal:
+        cluster.write("Makefile", _LONG)
+        terminal.type("./script; echo status=$?\n")
+        wait_until((cluster.work / "started-two").exists, "the recipe to run")
+        terminal.type("\x03")
+        terminal.expect("ending the build")
+        terminal.expect("$ ")
+    assert not (cluster.work / "went-on").exists()
 
 
 def test_ctrl_c_kills_a_build_that_ignores_it(cluster: Sandbox) -> None:
@@ -48,7 +65,9 @@ def test_ctrl_c_kills_a_build_that_ignores_it(cluster: Sandbox) -> None:
         terminal.type("\x03")
         terminal.expect("ending the build")
         terminal.type("\x03")
-        terminal.expect("status=130")
+        terminal.expect("$ ")
+        terminal.type("echo ended=$?\n")
+        terminal.expect("ended=130")
         assert [process for process in cluster.processes() if "make" in process] == []
 
 
