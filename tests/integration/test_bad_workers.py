@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -11,10 +12,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from distcc_auto.hosts import TcpHost
 from distcc_auto.loopback import LoopbackWorker, free_ports
+from distcc_auto.probe import Ready, probe
 from tests.integration import fake_workers
-from tests.integration.fake_workers import FakePort, with_stats
-from tests.integration.sandbox import JobCount, Sandbox, wait_until
+from tests.integration.fake_workers import GOOD_REPLY, FakePort, with_stats
+from tests.integration.sandbox import DISTCC_AUTO, JobCount, Sandbox, wait_until
 
 _FILES = 6
 
@@ -48,7 +51,7 @@ def _stats_port(behave: Callable[..., None]) -> Iterator[str]:
         yield port.spec()
 
 
-_HALF = fake_workers.GOOD_REPLY.partition(b"dcc_load1")[0]
+_HALF = GOOD_REPLY.partition(b"dcc_load1")[0]
 
 _BAD = {
     "refuses": (_refusing, "connect", "connection refused"),
@@ -63,7 +66,7 @@ _BAD = {
     "half": (lambda: _stats_port(fake_workers.say(_HALF)), "answer", "only half of the statistics"),
     "half-and-hangs": (lambda: _stats_port(fake_workers.say_and_hang(_HALF)), "answer", "did not answer within 1 s"),
     "no-kids": (
-        lambda: _stats_port(fake_workers.say(fake_workers.GOOD_REPLY.replace(b"dcc_max_kids", b"dcc_kids"))),
+        lambda: _stats_port(fake_workers.say(GOOD_REPLY.replace(b"dcc_max_kids", b"dcc_kids"))),
         "answer",
         "without dcc_max_kids",
     ),
@@ -104,29 +107,59 @@ def test_bad_host_is_dropped_with_one_line_and_the_others_build(
     count.all_of(_FILES)
 
 
-def test_distccd_that_denies_us_is_dropped(project: Sandbox, workers: list[LoopbackWorker]) -> None:
-    job_port, stats_port = free_ports("127.0.1.9", 2)
+@contextlib.contextmanager
+def _distccd(sandbox: Sandbox, address: str, allowed: str) -> Iterator[tuple[int, int]]:
+    """The ports of a real distccd that takes jobs from `allowed` only."""
+    job_port, stats_port = free_ports(address, 2)
     ports = ["--port", str(job_port), "--stats", "--stats-port", str(stats_port)]
-    options = ["--no-detach", "--daemon", "--listen", "127.0.1.9", "--allow", "127.0.2.1", "--log-stderr"]
+    options = ["--no-detach", "--daemon", "--listen", address, "--allow", allowed, "--jobs", "2", "--log-stderr"]
     # Its unprivileged user cannot write into the sandbox.
-    distccd = project.start(["distccd", *ports, *options], env={"TMPDIR": None, "DISTCC_DIR": None})
+    distccd = sandbox.start(["distccd", *ports, *options], env={"TMPDIR": None, "DISTCC_DIR": None})
     try:
-        wait_until(lambda: _listens("127.0.1.9", stats_port), "distccd to listen")
-        project.environ["DISTCC_AUTO_HOSTS"] += f" 127.0.1.9:{job_port}:{stats_port}"
-        count = JobCount(workers)
-        done = project.distcc_auto("make")
+        wait_until(lambda: _listens(address, stats_port), "distccd to listen")
+        yield job_port, stats_port
     finally:
         os.killpg(distccd.pid, signal.SIGTERM)
         distccd.communicate()
+
+
+def _listens(address: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+        return sock.connect_ex((address, port)) == 0
+
+
+def test_distccd_that_denies_us_is_dropped(project: Sandbox, workers: list[LoopbackWorker]) -> None:
+    count = JobCount(workers)
+    with _distccd(project, "127.0.1.9", "127.0.2.1") as (job_port, stats_port):
+        project.environ["DISTCC_AUTO_HOSTS"] += f" 127.0.1.9:{job_port}:{stats_port}"
+        done = project.distcc_auto("make")
     assert done.returncode == 0, done
     (line,) = _refusals(done.stderr)
     assert re.fullmatch(rf"distcc-auto: 127\.0\.1\.9:{job_port}:{stats_port}: answer: .*--allow list.*", line), line
     count.all_of(_FILES)
 
 
-def _listens(address: str, port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex((address, port)) == 0
+def test_worker_at_an_ipv6_address_takes_its_jobs(project: Sandbox) -> None:
+    with _distccd(project, "::1", "::1") as (job_port, stats_port):
+        project.environ["DISTCC_AUTO_HOSTS"] = f"[::1]:{job_port}:{stats_port}"
+        done = project.distcc_auto("make")
+        assert (done.returncode, _refusals(done.stderr)) == (0, []), done
+        host = TcpHost("::1", job_port, stats_port)
+        wait_until(lambda: _jobs_done(host) == _FILES, f"{_FILES} jobs on the worker")
+
+
+def _jobs_done(host: TcpHost) -> int | None:
+    (answer,) = probe([host], 2, 2)
+    assert isinstance(answer, Ready)
+    return answer.stats.compile_ok
+
+
+def test_more_hosts_than_files_may_be_open_are_all_asked(sandbox: Sandbox) -> None:
+    with FakePort(fake_workers.say(GOOD_REPLY)) as port:
+        hosts = " ".join(port.spec(distcc_port) for distcc_port in range(1, 201))
+        limited = ["sh", "-c", 'ulimit -n 80; exec "$@"', "sh", DISTCC_AUTO, "hosts", "--json"]
+        done = sandbox.run(limited, env={"DISTCC_AUTO_HOSTS": hosts})
+    assert [host["state"] for host in json.loads(done.stdout)["hosts"]] == ["ready"] * 200, done
 
 
 def test_all_bad_hosts_together_do_not_keep_the_good_ones_from_building(
