@@ -79,7 +79,7 @@ def _private_apt(apt: Path) -> list[str]:
 def as_sources(text: str, suffix: str) -> str:
     """A source list, one-line (`.list`) or deb822 (`.sources`), with its binary entries made source entries."""
     if suffix == ".list":
-        return re.sub(r"(?m)^\s*deb(?=[\s\[])", "deb-src", text)
+        return re.sub(r"(?m)^[ \t]*deb(?=[\s\[])", "deb-src", text)
     return re.sub(r"(?mi)^types:.*$", "Types: deb-src", text)
 
 
