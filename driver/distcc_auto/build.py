@@ -59,26 +59,25 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     A signal that should end us ends the build and all that it started; then the status is 128+n, too.
     Raises CommandError when the command cannot be started, KeyboardInterrupt when Ctrl-C has ended the build.
     """
-    with _ending_signals() as wakeup, selectors.DefaultSelector() as selector:
+    with _signals() as wakeup, selectors.DefaultSelector() as selector:
         child = _start(argv, environ)
         _adopt_orphans()
-        ended = os.pidfd_open(child)
-        try:
-            selector.register(ended, selectors.EVENT_READ)
-            selector.register(wakeup, selectors.EVENT_READ)
+        selector.register(wakeup, selectors.EVENT_READ)
+        status: int | None = None
+        number: signal.Signals | None = None
+        while status is None and number is None:
             selector.select()
             number = _arrived_signal(wakeup)
-            if number is None:
-                return _exit_status(os.waitpid(child, 0)[1])
-            status = _end_everything(child, number, wakeup)
+            status = _reap(child, status)
+        if number is not None:
+            status = _end_everything(child, status, number, wakeup)
             # A build that had just ended well keeps its success.
-            if status == 0:
-                return 0
-            if number == signal.SIGINT and _came_from_terminal(number):
+            if status != 0 and number == signal.SIGINT and _came_from_terminal(number):
                 raise KeyboardInterrupt
-            return 128 + number
-        finally:
-            os.close(ended)
+            if status != 0:
+                return 128 + number
+        assert status is not None  # noqa: S101  (the loop's condition)
+        return status
 
 
 def _start(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -102,15 +101,15 @@ def _exit_status(wait_status: int) -> int:
 
 
 @contextlib.contextmanager
-def _ending_signals() -> Iterator[socket.socket]:
-    """A socket from which the numbers of arriving signals can be read, one byte each."""
+def _signals() -> Iterator[socket.socket]:
+    """A socket that brings a byte for each arriving signal that should end us, and when a child of ours ends."""
     receiver, sender = socket.socketpair()
     with receiver, sender:
         receiver.setblocking(False)
         sender.setblocking(False)
         # What was ignored when we were started, as by nohup, stays ignored, for us and for the build.
         caught = [number for number in _ENDING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-        previous = {number: signal.signal(number, lambda *_: None) for number in caught}
+        previous = {number: signal.signal(number, lambda *_: None) for number in (*caught, signal.SIGCHLD)}
         previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         try:
             yield receiver
@@ -120,8 +119,8 @@ def _ending_signals() -> Iterator[socket.socket]:
                 signal.signal(number, handler)
 
 
-def _end_everything(child: int, number: signal.Signals, wakeup: socket.socket) -> int | None:
-    """Ends the build and everything below it; returns the build's exit status.
+def _end_everything(child: int, status: int | None, number: signal.Signals, wakeup: socket.socket) -> int | None:
+    """Ends the build and everything below it; returns the build's exit status, which is `status` once it is known.
 
     First the signal that we got, for an orderly end; SIGKILL after the grace time or at the second signal.
     """
@@ -133,7 +132,6 @@ def _end_everything(child: int, number: signal.Signals, wakeup: socket.socket) -
     forward_at_s = now_s + (_TERMINAL_REACTION_S if _came_from_terminal(number) else 0.0)
     kill_at_s = forward_at_s + _GRACE_S
     forwarded = False
-    status: int | None = None
     while True:
         status = _reap(child, status)
         left = own.children(recursive=True)
@@ -151,10 +149,12 @@ def _end_everything(child: int, number: signal.Signals, wakeup: socket.socket) -
 
 
 def _arrived_signal(wakeup: socket.socket) -> signal.Signals | None:
-    try:
-        return signal.Signals(wakeup.recv(1)[0])
-    except BlockingIOError:
-        return None
+    """The next signal that should end us, None where there is none."""
+    with contextlib.suppress(BlockingIOError):
+        while (number := wakeup.recv(1)[0]) == signal.SIGCHLD:
+            pass
+        return signal.Signals(number)
+    return None
 
 
 def _came_from_terminal(number: signal.Signals) -> bool:

@@ -142,6 +142,20 @@ def test_daemon_that_a_finished_build_leaves_goes_on(cluster: Sandbox) -> None:
     assert daemon.endswith("sleep 1000 ")
 
 
+def test_orphans_of_the_build_do_not_fill_the_process_table(cluster: Sandbox) -> None:
+    """The driver is their parent, and has to collect each that ends."""
+    count = "grep -l '^State:.Z' $(grep -lx \"PPid:.$PPID\" /proc/[0-9]*/status) | wc -l"
+    script = f'for i in 1 2 3 4 5 6 7 8; do ( true & ); done; until test "$({count})" = 0; do sleep 0.05; done'
+    done = cluster.distcc_auto("sh", "-c", script, timeout_s=20)
+    assert done.returncode == 0, done
+
+
+def test_ignored_child_signal_does_not_matter(cluster: Sandbox) -> None:
+    """As some process supervisors start their children."""
+    done = cluster.run(["bash", "-c", 'trap "" CHLD; exec "$@"', "bash", DISTCC_AUTO, "sh", "-c", "exit 3"])
+    assert done.returncode == 3, done
+
+
 def test_standard_input_reaches_the_build(cluster: Sandbox) -> None:
     cluster.write("Makefile", "all: ; @cat > input\n")
     assert cluster.distcc_auto("make", stdin="from outside\n").returncode == 0
