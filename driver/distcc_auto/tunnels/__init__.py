@@ -75,8 +75,9 @@ def open_tunnels(hosts: Sequence[SshHost], environ: Mapping[str, str], limits: k
         yield Tunnels({host: _no_client(host) for host in hosts}, None, None)
         return
     ours, theirs = socket.socketpair()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed when we were started
+            stream.flush()
     pid = os.fork()
     if not pid:
         ours.close()

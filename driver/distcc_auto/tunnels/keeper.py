@@ -141,6 +141,8 @@ def keep(hosts: Sequence[SshHost], ssh: str, environ: Mapping[str, str], limits:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    # Who ignores it never learns how a child ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def start(host: SshHost, local: LocalEnd, terminal: int | None) -> Connection:
         return Connection(ssh, host, local, environ, terminal)
