@@ -195,7 +195,6 @@ class FurtherOutput(_message.Message):
         DWO: _ClassVar[FurtherOutput.Kind]
         GCNO: _ClassVar[FurtherOutput.Kind]
         STACK_USAGE: _ClassVar[FurtherOutput.Kind]
-        INTERMEDIATE: _ClassVar[FurtherOutput.Kind]
         CALLGRAPH: _ClassVar[FurtherOutput.Kind]
         OPTIMIZATION_RECORD: _ClassVar[FurtherOutput.Kind]
         TIME_TRACE: _ClassVar[FurtherOutput.Kind]
@@ -203,7 +202,6 @@ class FurtherOutput(_message.Message):
     DWO: FurtherOutput.Kind
     GCNO: FurtherOutput.Kind
     STACK_USAGE: FurtherOutput.Kind
-    INTERMEDIATE: FurtherOutput.Kind
     CALLGRAPH: FurtherOutput.Kind
     OPTIMIZATION_RECORD: FurtherOutput.Kind
     TIME_TRACE: FurtherOutput.Kind
