@@ -55,6 +55,12 @@ def test_describe(client: Client) -> None:
     assert answer.jobsDone == 1
 
 
+ARGUMENTS = (
+    "-I inc -Isrc -DX=1 -D Y -include config.h -MD -MF obj/hello.d -MT hello.o -Wall -O2 -std=c11 -fPIC"
+    " -pthread -isystem /opt/x -c"
+)
+
+
 def test_as_the_first_client_does_it(client: Client) -> None:
     """Its arguments come verbatim, its frames have no size, and it knows no extension."""
     uuid = client.reserve(pb.Reservation(), timeout=5).uuid
@@ -64,7 +70,7 @@ def test_as_the_first_client_does_it(client: Client) -> None:
             compiler="x86_64-linux-gnu-gcc" if "x86" in target(client) else "gcc",
             inputFile=compression.pack("hello.c", HELLO, pb.zstd),
             cwd="/home/user/project",
-            argument=["-I", "inc", "-Isrc", "-DX=1", "-D", "Y", "-include", "config.h", "-MD", "-MF", "obj/hello.d", "-MT", "hello.o", "-Wall", "-O2", "-std=c11", "-fPIC", "-pthread", "-isystem", "/opt/x", "-c"],
+            argument=ARGUMENTS.split(),
         ),
         timeout=20,
     )  # fmt: skip

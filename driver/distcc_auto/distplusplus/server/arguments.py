@@ -76,7 +76,50 @@ _LANGUAGES = {
 # Read by the preprocessor or the linker alone: no trace of them in the object. Those that take a value in the next
 # argument, and those with the value attached.
 _DROPPED_WITH_VALUE = frozenset(
-    ["-I", "-D", "-U", "-include", "-imacros", "-iquote", "-isystem", "-idirafter", "-iprefix", "-iwithprefix", "-iwithprefixbefore", "-isysroot", "-imultilib", "-imultiarch", "-iframework", "-F", "-cxx-isystem", "-iwithsysroot", "-isystem-after", "-A", "-MF", "-MT", "-MQ", "-MJ", "-Xpreprocessor", "-L", "-l", "-u", "-z", "-T", "-Xlinker", "-rpath", "-framework", "--sysroot", "--include", "--imacros", "--include-directory", "--define-macro", "--undefine-macro", "--include-directory-after", "--library-directory", "-gcc-toolchain"]
+    [
+        "-I",
+        "-D",
+        "-U",
+        "-include",
+        "-imacros",
+        "-iquote",
+        "-isystem",
+        "-idirafter",
+        "-iprefix",
+        "-iwithprefix",
+        "-iwithprefixbefore",
+        "-isysroot",
+        "-imultilib",
+        "-imultiarch",
+        "-iframework",
+        "-F",
+        "-cxx-isystem",
+        "-iwithsysroot",
+        "-isystem-after",
+        "-A",
+        "-MF",
+        "-MT",
+        "-MQ",
+        "-MJ",
+        "-Xpreprocessor",
+        "-L",
+        "-l",
+        "-u",
+        "-z",
+        "-T",
+        "-Xlinker",
+        "-rpath",
+        "-framework",
+        "--sysroot",
+        "--include",
+        "--imacros",
+        "--include-directory",
+        "--define-macro",
+        "--undefine-macro",
+        "--include-directory-after",
+        "--library-directory",
+        "-gcc-toolchain",
+    ]
 )
 _DROPPED = re.compile(
     r"""-(?:
@@ -151,6 +194,7 @@ _KEPT = re.compile(
 _KEPT_WITH_VALUE = {"--param": re.compile(r"[\w-]+=[\w-]+"), "-target": re.compile(r"[\w.+-]+")}
 _PREFIX_MAP = re.compile(r"-f(debug|file|macro|coverage)-prefix-map=([^=]*)=(.*)", re.DOTALL)
 _CLANG_DIRECTORY = re.compile(r"-f(debug|coverage|file)-compilation-dir=.*", re.DOTALL)
+_CALLGRAPH = re.compile(r"-fcallgraph-info(=(su|da)(,(su|da))?)?")
 _ASSEMBLER_OPTION = re.compile(
     r"--(no)?execstack|--fatal-warnings|--no-warn|--warn|-W|-m[\w=.+-]+|-g|--gdwarf-[2-5]|--gen-debug|--gdwarf-sections"
     r"|--(no)?compress-debug-sections(=[\w-]+)?|--elf-stt-common=\w+|--generate-missing-build-notes=\w+|-L|--keep-locals"
@@ -295,7 +339,7 @@ def _take_special(scan: _Scan, argument: str) -> bool:
     elif argument.startswith("-gsplit-dwarf"):
         scan.extras.add(Extra.DWO)
         scan.debug = True
-    elif argument in ("-fstack-usage", "-fcallgraph-info") or argument.startswith("-fcallgraph-info="):
+    elif argument == "-fstack-usage" or _CALLGRAPH.fullmatch(argument):
         scan.extras.add(Extra.STACK_USAGE if argument == "-fstack-usage" else Extra.CALLGRAPH)
     elif argument == "-ftime-trace":
         scan.extras.add(Extra.TIME_TRACE)

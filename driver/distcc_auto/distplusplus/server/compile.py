@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -49,6 +50,15 @@ class Outcome:
     compile_s: float
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """A job whose files are written. `present`: what lies where outputs will be, before the compiler runs."""
+
+    plan: planning.Plan
+    input_bytes: int
+    present: frozenset[str]
+
+
 class Compiler:
     """Runs the compiles of this server."""
 
@@ -70,10 +80,11 @@ class Compiler:
         )
         job_dir = self._warden.new_dir()
         try:
-            plan, input_bytes = await _in_thread_if(
+            prepared = await _in_thread_if(
                 len(request.inputFile.content) > _INLINE_BYTES,
                 partial(self._prepare, request, checked, language, program, identity, job_dir),
             )
+            plan = prepared.plan
             request.inputFile.ClearField("content")
             started = time.monotonic()
             ended = await self._warden.run(
@@ -82,13 +93,21 @@ class Compiler:
             finished = time.monotonic()
             _check_ended(ended, job_dir, self._settings)
             size = _size(os.path.join(job_dir.work, plan.output))
-            answer = await _in_thread_if(size > _INLINE_BYTES, partial(self._collect, plan, ended, job_dir))
+            answer = await _in_thread_if(
+                size > _INLINE_BYTES, partial(self._collect, prepared, ended, job_dir)
+            )
         finally:
             job_dir.remove()
         answer.report.prepareMs = int((started - begun) * 1000)
         answer.report.compileMs = int((finished - started) * 1000)
         return Outcome(
-            answer, program.name, ended.return_code, input_bytes, size, started - begun, finished - started
+            answer,
+            program.name,
+            ended.return_code,
+            prepared.input_bytes,
+            size,
+            started - begun,
+            finished - started,
         )
 
     def _prepare(
@@ -99,8 +118,8 @@ class Compiler:
         program: Program,
         identity: Identity,
         job_dir: JobDir,
-    ) -> tuple[planning.Plan, int]:
-        """Writes the job's files; returns its plan and the size of its source."""
+    ) -> _Prepared:
+        """Writes the job's files."""
         try:
             pieces = compression.iter_unpacked(request.inputFile, self._settings.max_input_bytes)
             first = next(pieces, b"")
@@ -108,6 +127,8 @@ class Compiler:
             if plan.output_dir:
                 os.makedirs(os.path.join(job_dir.work, plan.output_dir))
             size = _write(os.path.join(job_dir.work, plan.input_name), first, pieces)
+            if plan.needs_sources:
+                _make_sources(job_dir.work, plan)
             if plan.profile is not None:
                 self._write_profile(request, os.path.join(job_dir.work, plan.profile))
         except compression.UnknownCompressionError as error:
@@ -120,7 +141,7 @@ class Compiler:
             raise Refused(pb.Refusal.BAD_FRAME, f"{request.inputFile.name}: {error}") from error
         except OSError as error:
             raise Refused(pb.Refusal.SERVER_FAULT, f"cannot write the job's files: {error}") from error
-        return plan, size
+        return _Prepared(plan, size, frozenset(_present(job_dir.work, plan)))
 
     def _write_profile(self, request: pb.CompileRequest, path: str) -> None:
         for given in request.furtherInput:
@@ -134,7 +155,8 @@ class Compiler:
             "-fprofile-use",
         )
 
-    def _collect(self, plan: planning.Plan, ended: Ended, job_dir: JobDir) -> pb.CompileAnswer:
+    def _collect(self, prepared: _Prepared, ended: Ended, job_dir: JobDir) -> pb.CompileAnswer:
+        plan = prepared.plan
         answer = pb.CompileAnswer(
             returnCode=ended.return_code,
             stdout=_messages(job_dir, "out"),
@@ -150,33 +172,22 @@ class Compiler:
             answer.outputFile.SetInParent()
             return answer
         answer.outputFile.CopyFrom(self._file(job_dir, plan.output, os.path.basename(plan.output)))
-        for directory in {"", plan.output_dir}:
-            for entry in sorted(os.listdir(os.path.join(job_dir.work, directory))):
-                self._collect_further(plan, job_dir, os.path.join(directory, entry), answer)
+        for name in sorted(_present(job_dir.work, plan) - prepared.present - {plan.output}):
+            self._collect_further(plan, job_dir, name, answer)
         return answer
 
     def _collect_further(
         self, plan: planning.Plan, job_dir: JobDir, name: str, answer: pb.CompileAnswer
     ) -> None:
-        if (
-            name in (plan.input_name, plan.output, plan.profile)
-            or plan.output_dir == name
-            or plan.output.startswith(name + "/")
-        ):
-            return
         kind = planning.extra_kind(name, plan)
         if kind is None or len(answer.furtherOutput) >= _MAX_FURTHER_OUTPUTS:
             raise Refused(
                 pb.Refusal.FURTHER_OUTPUTS,
-                f"the compiler wrote a further file that is not expected: {name[:200]}",
+                f"the compiler wrote a further file that is not expected: {name[:200]!r}",
                 name,
             )
-        file = self._file(
-            job_dir,
-            name,
-            os.path.basename(name),
-            plan.gcno_directory if kind == pb.FurtherOutput.GCNO else None,
-        )
+        directory = plan.gcno_directory if kind == pb.FurtherOutput.GCNO else None
+        file = self._file(job_dir, name, os.path.basename(name), directory)
         answer.furtherOutput.append(pb.FurtherOutput(kind=kind, file=file))
 
     def _file(self, job_dir: JobDir, relative: str, name: str, gcno_directory: str | None = None) -> pb.File:
@@ -270,6 +281,29 @@ def _write(path: str, first: bytes, rest: Iterator[bytes]) -> int:
             file.write(piece)
             size += len(piece)
     return size
+
+
+def _make_sources(work: str, plan: planning.Plan) -> None:
+    """Empty files where the client has the sources that the text names."""
+    with open(os.path.join(work, plan.input_name), "rb") as file:
+        names = planning.named_sources(file.read())
+    for name in names:
+        path = os.path.join(work, name)
+        with contextlib.suppress(FileExistsError, NotADirectoryError):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "x"):
+                pass
+
+
+def _present(work: str, plan: planning.Plan) -> set[str]:
+    """Files in the working directory and in that of the output."""
+    directories = {"", plan.output_dir}
+    return {
+        os.path.join(directory, entry.name)
+        for directory in directories
+        for entry in os.scandir(os.path.join(work, directory))
+        if not entry.is_dir(follow_symlinks=False)
+    }
 
 
 def _size(path: str) -> int:

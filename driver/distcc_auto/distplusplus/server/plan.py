@@ -25,6 +25,7 @@ _X_OPTION = {
     pb.ASSEMBLER: "assembler",
 }
 _ENDING = {pb.C: ".i", pb.CXX: ".ii", pb.OBJECTIVE_C: ".mi", pb.OBJECTIVE_CXX: ".mii"}
+_MARKED_NAME = re.compile(rb'^# \d+ "([^"\\\n<]+)"', re.MULTILINE)
 _LINE_MARKER = re.compile(rb'# \d+ "')
 # Written by -fworking-directory, which -g switches on: the second line of GCC's output.
 _DIRECTORY_MARKER = re.compile(rb'(?:# \d+ "[^"\n]*"[^\n]*\n){0,2}# \d+ "(?:[^"\\\n]|\\.)*//"')
@@ -50,6 +51,8 @@ class Plan:
     # Where the profile of -fprofile-use goes, if the job has one.
     profile: str | None
     extras: frozenset[Extra]
+    # Clang names a file in .gcno relatively if it is there: the client's files are, at home.
+    needs_sources: bool
     # GCC writes its working directory into .gcno: the client's must stand there.
     gcno_directory: str | None
 
@@ -101,6 +104,7 @@ def make(
         output,
         profile,
         arguments.extras,
+        clang and Extra.GCNO in arguments.extras,
         None if clang or Extra.GCNO not in arguments.extras else request.cwd,
     )
 
@@ -142,6 +146,12 @@ def extra_kind(file_name: str, plan: Plan) -> pb.FurtherOutput.Kind | None:
         if file_name.endswith(ending) and extra in plan.extras:
             return kind
     return None
+
+
+def named_sources(text: bytes) -> set[str]:
+    """The files that line markers name, those that lie below the working directory."""
+    names = (name.decode("utf-8", "replace") for name in set(_MARKED_NAME.findall(text)))
+    return {name for name in names if _is_plain(name.split("/")) and len(name) < MAX_PATH_BYTES}
 
 
 def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
@@ -192,9 +202,7 @@ def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -
         wanted = os.path.splitext(request.inputFile.name)[0] + (".s" if arguments.assembly_output else ".o")
     parts = wanted.split("/")
     check_name(parts[-1])
-    plain = len(parts) <= _MAX_DEPTH and all(
-        part not in ("", ".", "..") and part[0] not in "-@" for part in parts
-    )
+    plain = _is_plain(parts)
     if not plain and Extra.DWO in arguments.extras:
         raise Refused(
             pb.Refusal.BAD_PATH,
@@ -207,6 +215,14 @@ def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -
     if output == input_name or output.startswith(input_name + "/") or output == _PROFDATA:
         raise Refused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
     return output
+
+
+def _is_plain(parts: list[str]) -> bool:
+    """Whether a path of these parts stays below the directory that it is relative to."""
+    return len(parts) <= _MAX_DEPTH and all(
+        part not in ("", ".", "..") and part[0] not in "-@" and len(part.encode()) <= _MAX_NAME_BYTES
+        for part in parts
+    )
 
 
 def _client_stem(request: pb.CompileRequest, output: str) -> str:
@@ -223,7 +239,7 @@ def _clang_names(request: pb.CompileRequest, arguments: Arguments, output: str) 
     own = [argument.partition("=")[0] for argument in arguments.kept]
     if (
         request.cwd
-        and arguments.debug
+        and (arguments.debug or arguments.coverage)  # .gcno names the directory, too
         and not {"-fdebug-compilation-dir", "-ffile-compilation-dir"} & set(own)
     ):
         names.append(f"-fdebug-compilation-dir={request.cwd}")

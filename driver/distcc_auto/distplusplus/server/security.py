@@ -49,7 +49,9 @@ def account(name: str | None) -> Account | None:
             f"--user: there is no user {name or ' or '.join(_DEFAULT_USERS)}; jobs never run as root"
         )
     if entry.pw_uid == 0 or entry.pw_gid == 0:
-        raise ConfigurationError(f"--user {entry.pw_name}: has root's user or group number; jobs never run as root")
+        raise ConfigurationError(
+            f"--user {entry.pw_name}: has root's user or group number; jobs never run as root"
+        )
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
