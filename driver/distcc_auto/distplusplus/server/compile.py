@@ -29,7 +29,8 @@ _MAX_MESSAGES_BYTES = 8 * 1024 * 1024
 _MAX_FURTHER_OUTPUTS = 50
 
 _NO_MEMORY = re.compile(
-    rb"Killed signal terminated program|out of memory allocating \d+ bytes|virtual memory exhausted|std::bad_alloc"
+    rb"Killed signal terminated program|out of memory allocating \d+ bytes|virtual memory exhausted"
+    rb"|std::bad_alloc"
     rb"|LLVM ERROR: out of memory|error: .{0,40}Cannot allocate memory|unable to execute command: Killed"
 )
 _TOO_LARGE = re.compile(rb"File size limit exceeded|File too large|No space left on device")
@@ -66,7 +67,7 @@ class Compiler:
         self._settings = settings
         self._compilers = compilers
         self._warden = warden
-        self._compression = pb.CompressionType.Value(settings.compress)
+        self._compression = pb.zstd if settings.compress == "zstd" else pb.NONE
 
     async def compile(self, request: pb.CompileRequest) -> Outcome:
         """Compiles. Raises Refused. Nothing of the job is left afterwards, also if it is cancelled."""
@@ -201,7 +202,8 @@ class Compiler:
 
 
 async def _in_thread_if(large: bool, step: Callable[[], T]) -> T:
-    """What `step` returns. In a thread, the step is over before a cancelled caller goes on to remove its files."""
+    """What `step` returns. In a thread, the step is over before a cancelled caller goes on to remove its
+    files."""
     if not large:
         return step()
     future = asyncio.get_running_loop().run_in_executor(None, step)
@@ -242,7 +244,8 @@ def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
     if ended.signal == 9 or _NO_MEMORY.search(messages):
         raise Refused(
             pb.Refusal.OUT_OF_MEMORY,
-            f"the compiler ran out of memory ({settings.job_memory_mib} MiB for each process, --job-memory), or was killed",
+            f"the compiler ran out of memory ({settings.job_memory_mib} MiB for each process,"
+            f" --job-memory), or was killed",
             retry_after_ms=1000,
         )
     if _CPU_TIME.search(messages):
@@ -253,7 +256,8 @@ def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
     if _TOO_LARGE.search(messages):
         raise Refused(
             pb.Refusal.OUTPUT_TOO_LARGE,
-            f"the compiler's files are too large for the worker ({settings.max_output_mib} MiB, --max-output)",
+            f"the compiler's files are too large for the worker ({settings.max_output_mib} MiB,"
+            f" --max-output)",
         )
     if missing := _NO_PROGRAM.search(messages):
         raise Refused(

@@ -1,6 +1,7 @@
 """From a checked request to the compiler's command line and the names of its files. Pure.
 
-Objects must be those that the same compiler makes at home of the same text, so the client's names and directories are
+Objects must be those that the same compiler makes at home of the same text, so the client's names and
+directories are
 put where this machine's would show. docs/distplusplusd.md tells what was found out about each compiler.
 """
 
@@ -93,8 +94,9 @@ def make(
         if clang
         else _gcc_names(request, arguments, identity, output, head, work)
     )
-    argv = (program.path, *arguments.kept, *names, "-x", _X_OPTION[language], "-S" if arguments.assembly_output else "-c",
-            input_name, "-o", output)  # fmt: skip
+    stop = "-S" if arguments.assembly_output else "-c"
+    ending = ("-x", _X_OPTION[language], stop, input_name, "-o", output)
+    argv = (program.path, *arguments.kept, *names, *ending)
     profile = None
     if arguments.profile_use:
         profile = _PROFDATA if clang else os.path.splitext(output)[0] + ".gcda"
@@ -157,7 +159,8 @@ def named_sources(text: bytes) -> set[str]:
 def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
     """GCC's coverage notes with the working directory `ours` replaced by the client's. Raises Refused.
 
-    Format: gcc/gcov-io.h. The header is magic, version, stamp and (from GCC 12) checksum, 4 bytes each, then comes the
+    Format: gcc/gcov-io.h. The header is magic, version, stamp and (from GCC 12) checksum, 4 bytes each, then
+    comes the
     directory as a string: its length with its NUL in bytes (GCC 12), or in 4-byte words and padded (before).
     """
     order = "little" if gcno.startswith(b"oncg") else "big"
@@ -177,7 +180,8 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
                 return gcno[:start] + size + text + gcno[start + 4 + len(stored) :]
     raise Refused(
         pb.Refusal.ARGUMENT_NOT_ALLOWED,
-        "this compiler writes coverage notes in a form that is not known here, and they would name the worker's"
+        "this compiler writes coverage notes in a form that is not known here, and they would name the"
+        " worker's"
         " directory",
         "--coverage",
     )
@@ -186,8 +190,8 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
 def _input_name(name: str, language: pb.Language, head: bytes) -> str:
     """The name that the source gets here.
 
-    Clang takes the source's name from the first line marker only if the file's own ending says that it is preprocessed.
-    Without a marker the file's name is all there is, so it stays as it is.
+    Clang takes the source's name from the first line marker only if the file's own ending says that it is
+    preprocessed. Without a marker the file's name is all there is, so it stays as it is.
     """
     stem, ending = os.path.splitext(name)
     if language != pb.ASSEMBLER and _LINE_MARKER.match(head) and ending != _ENDING[language]:
@@ -206,13 +210,14 @@ def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -
     if not plain and Extra.DWO in arguments.extras:
         raise Refused(
             pb.Refusal.BAD_PATH,
-            f"-gsplit-dwarf records the output's name, and {wanted[:200]!r} (absolute, or with . or ..) cannot be made here",
+            f"-gsplit-dwarf records the output's name, and {wanted[:200]!r} (absolute, or with . or ..)"
+            f" cannot be made here",
             wanted,
         )
     for part in parts[:-1] if plain else []:
         check_name(part)
     output = wanted if plain else parts[-1]
-    if output == input_name or output.startswith(input_name + "/") or output == _PROFDATA:
+    if output in (input_name, _PROFDATA) or output.startswith(input_name + "/"):
         raise Refused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
     return output
 
@@ -265,18 +270,20 @@ def _gcc_names(
         names.append(f"-fdebug-prefix-map={work}={arguments.mapped_directory(request.cwd)}")
     if not (arguments.coverage or arguments.profile_generate):
         return names
-    # The profile's path in the object is made of -dumpdir, so that gets the client's directory; every other further
-    # file would then be written there, too.
+    # The profile's path in the object is made of -dumpdir, so that gets the client's directory; every other
+    # further file would then be written there, too.
     if arguments.profile_use or arguments.extras - {Extra.GCNO}:
         raise Refused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
-            "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away from home",
+            "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away"
+            " from home",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
     if not re.match(r"1[1-9]|[2-9]\d", identity.version):
         raise Refused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
-            f"GCC {identity.version} would record the worker's directory as the place of the profile (GCC 11 can be told)",
+            f"GCC {identity.version} would record the worker's directory as the place of the profile (GCC"
+            f" 11 can be told)",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
     directory, base = os.path.split(_client_stem(request, output))
