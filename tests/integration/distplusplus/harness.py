@@ -110,9 +110,13 @@ class Server:
         """Nothing of a job is left."""
         return not self.compilers() and not self.job_dirs()
 
-    def close(self) -> None:
+    def close_clients(self) -> None:
         for client in self._clients:
             client.channel.close()
+        self._clients.clear()
+
+    def close(self) -> None:
+        self.close_clients()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:

@@ -206,7 +206,7 @@ _KEPT = re.compile(
     | -std=[\w+:.-]+ | --std=[\w+:.-]+ | -ansi | -pedantic(?:-errors)? | --pedantic(?:-errors)? | -w
     | -pipe | -pthread | -p | -pg | -Q[ny] | -Qunused-arguments | -time | -no-canonical-prefixes
     | --param=[\w.=-]+ | --target=[\w.+-]+ | -EB | -EL
-    | -coverage | --coverage
+    | -frandom-seed=[^\n]+
     | -s | -shared | -static | -static-pie | -pie | -no-pie | -nopie | -rdynamic | -symbolic | -n
     | -nostdlib | -nostdlib\+\+ | -nolibc | -nodefaultlibs | -nostartfiles | -static-lib\w+ | -shared-libgcc
     | -traditional(?:-cpp)? | -no-integrated-cpp | -integrated-as | -no-integrated-as
