@@ -2,8 +2,8 @@
 
     python -m fuzz.server -max_total_time=60      (pip install atheris)
 
-The property: for any bytes there is a plan or a Refused, never another exception; and no argument of a plan names
-a file that is not the job's.
+The property: for any bytes there is a plan or a Refused, never another exception; and no argument of a
+plan names a file that is not the job's.
 """
 
 from __future__ import annotations

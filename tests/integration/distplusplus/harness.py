@@ -188,3 +188,35 @@ class SlowLink:
                 if bytes_per_s:
                     time.sleep(len(data) / bytes_per_s)
                 sink.sendall(data)
+
+
+# A constant expression that keeps GCC and clang busy for far longer than any test.
+ENDLESS = b"""# 1 "endless.cc"
+constexpr unsigned long spin(unsigned long n) { unsigned long s = 0; for (unsigned long i = 0; i < n; i++)
+  for (unsigned long j = 0; j < n; j++) s += i ^ j; return s; }
+constexpr unsigned long result = spin(1000000);
+"""
+ENDLESS_OPTIONS = [
+    "-std=c++17",
+    "-fconstexpr-loop-limit=2000000000",
+    "-fconstexpr-ops-limit=2000000000000000",
+    "-c",
+]
+
+
+def endless(client: Client) -> pb.CompileRequest:
+    return client.request(ENDLESS, "endless.cc", "g++", ENDLESS_OPTIONS)
+
+
+def ended(*options: str, **environment: str) -> tuple[int, str]:
+    """Exit status and messages of a server that must not start."""
+    done = subprocess.run(
+        [PROGRAM, *options],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=os.environ | environment,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr

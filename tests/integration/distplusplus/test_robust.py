@@ -19,25 +19,9 @@ import pytest
 from distcc_auto.distplusplus.protocol import compression
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
-from tests.integration.distplusplus.harness import HELLO, Client, Server, SlowLink, refused, until
+from tests.integration.distplusplus.harness import HELLO, Client, Server, SlowLink, endless, refused, until
 
 Code = grpc.StatusCode
-# A constant expression that keeps GCC and clang busy for far longer than any test.
-ENDLESS = b"""# 1 "endless.cc"
-constexpr unsigned long spin(unsigned long n) { unsigned long s = 0; for (unsigned long i = 0; i < n; i++)
-  for (unsigned long j = 0; j < n; j++) s += i ^ j; return s; }
-constexpr unsigned long result = spin(1000000);
-"""
-ENDLESS_OPTIONS = [
-    "-std=c++17",
-    "-fconstexpr-loop-limit=2000000000",
-    "-fconstexpr-ops-limit=2000000000000000",
-    "-c",
-]
-
-
-def endless(client: Client) -> pb.CompileRequest:
-    return client.request(ENDLESS, "endless.cc", "g++", ENDLESS_OPTIONS)
 
 
 def check_alive(server: Server) -> None:
@@ -238,8 +222,7 @@ def test_jobs_do_not_run_as_root(server: Server, client: Client) -> None:
 
 def test_a_client_that_goes_away_has_its_compiler_killed(server: Server) -> None:
     code = (
-        "import sys; from tests.integration.distplusplus.harness import Client;"
-        "from tests.integration.distplusplus.test_robust import endless;"
+        "import sys; from tests.integration.distplusplus.harness import Client, endless;"
         "c = Client(sys.argv[1]); c.distribute(endless(c), timeout=100)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, server.addresses[0]], stderr=subprocess.DEVNULL)

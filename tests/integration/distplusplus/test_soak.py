@@ -17,8 +17,7 @@ import pytest
 from distcc_auto.distplusplus.protocol import compression
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
-from tests.integration.distplusplus.harness import HELLO, Client, Server, SlowLink, until
-from tests.integration.distplusplus.test_robust import endless
+from tests.integration.distplusplus.harness import HELLO, Client, Server, SlowLink, endless, until
 
 JOBS = int(os.environ.get("DISTPLUSPLUSD_SOAK_JOBS", "160"))
 GOOD_CLIENTS = 4
