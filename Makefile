@@ -28,6 +28,7 @@ check: $(STAMP) ## ruff, mypy --strict, and the tests that need no container
 bench: packages-test $(STAMP) ## Measure start-up and slot use against their peers
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.slots
+	$(BIN)/python -m bench.server
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

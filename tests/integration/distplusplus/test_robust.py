@@ -208,6 +208,8 @@ def test_a_job_writes_only_in_its_directory(client: Client) -> None:
     answer = client.compile(b'# 1 "a.c"\n__asm__(".include \\"/etc/hosts\\"");\n')
     assert answer.returnCode != 0
     assert not target.exists()
+    assert "Assembler messages" in answer.stderr
+    assert "distplusplusd" not in answer.stderr  # no name of the worker's
 
 
 def test_jobs_do_not_run_as_root(server: Server, client: Client) -> None:
