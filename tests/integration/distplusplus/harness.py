@@ -96,11 +96,19 @@ class Server:
         self._clients.append(Client(address or self.addresses[0], credentials))
         return self._clients[-1]
 
+    def warden(self) -> psutil.Process | None:
+        """The process that starts the compilers. (The server itself starts some too, to ask who they are.)"""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.process.pid).children():
+                if "warden.py" in " ".join(_command(child)):
+                    return child
+        return None
+
     def compilers(self) -> list[psutil.Process]:
         """The processes of jobs."""
+        warden = self.warden()
         with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.process.pid).children(recursive=True)
-            return [child for child in children if "warden.py" not in " ".join(_command(child))]
+            return warden.children(recursive=True) if warden else []
         return []
 
     def job_dirs(self) -> list[Path]:

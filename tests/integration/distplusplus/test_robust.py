@@ -326,7 +326,8 @@ def test_a_server_that_is_killed_leaves_nothing(start: Callable[..., Server]) ->
 
 def test_a_warden_that_is_killed_ends_the_server(start: Callable[..., Server]) -> None:
     server = start()
-    (warden,) = psutil.Process(server.process.pid).children()
+    warden = server.warden()
+    assert warden
     warden.kill()
     assert server.process.wait(30) == 1
     assert "fatal" in server.log
