@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Builds worker and client images. Needs only the standard library and a Docker engine with Buildx.
 
-The base image comes from a registry where one answers, and else from the distribution's archive (images/make-base).
+The base image comes from a registry where one answers, and else from the distribution's archive
+(images/make-base).
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def _quietly(*command: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build distcc-auto's images.", prog="images/build.py")
-    parser.add_argument("rows", nargs="*", metavar="NAME", help="rows of images/combinations.toml (default: bookworm)")
+    parser.add_argument(
+        "rows", nargs="*", metavar="NAME", help="rows of images/combinations.toml (default: bookworm)"
+    )
     parser.add_argument("--all", action="store_true", help="every row")
     parser.add_argument("--list", action="store_true", help="print the rows and build nothing")
     parser.add_argument("--client", action="store_true", help="build the client of each row too")

@@ -53,7 +53,8 @@ def health() -> int:
 
 def _sshd_problem() -> str:
     # A connection that says nothing would be a line in sshd's log every time.
-    listening = {c.laddr.port for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    sockets = psutil.net_connections("tcp")
+    listening = {c.laddr.port for c in sockets if c.laddr and c.status == psutil.CONN_LISTEN}
     return "" if SSH_PORT in listening else f"no sshd listens on port {SSH_PORT}"
 
 

@@ -12,10 +12,10 @@ POLL_S = 0.05
 
 
 async def drain(distccd_pid: int, limit_s: float) -> int:
-    """Ends distccd's idle processes at once and each busy one when its job is done; returns how many jobs were cut off.
+    """Ends distccd's idle processes at once, each busy one after its job; returns how many jobs were cut off.
 
-    On SIGTERM distccd kills its whole process group, running compilers included, and its clients compile again
-    themselves. So its parent, which only makes new processes, is killed first, and then the others one by one.
+    On SIGTERM distccd kills its whole process group, running compilers included, and its clients compile
+    again themselves. So its parent, which only makes new processes, is killed first, then the others.
     """
     try:
         parent = psutil.Process(distccd_pid)
@@ -39,12 +39,12 @@ async def drain(distccd_pid: int, limit_s: float) -> int:
 
 
 def _end_if_idle(process: psutil.Process) -> bool:
-    """Whether `process` has ended. It is stopped while it is looked at, so it cannot take a job in between."""
+    """Whether `process` has ended. It is stopped while it is looked at, so that it takes no job meanwhile."""
     try:
         process.suspend()
         if process.status() == psutil.STATUS_ZOMBIE:
             return True
-        if process.children() or _serves_a_client(process.pid):
+        if process.children() or _serves_a_client(process):
             process.resume()
             return False
         process.kill()
@@ -53,8 +53,7 @@ def _end_if_idle(process: psutil.Process) -> bool:
     return True
 
 
-def _serves_a_client(pid: int) -> bool:
-    return any(
-        connection.pid == pid and connection.status == psutil.CONN_ESTABLISHED
-        for connection in psutil.net_connections("tcp")
-    )
+def _serves_a_client(process: psutil.Process) -> bool:
+    # psutil 6 renamed it; Debian 12 has 5.9, Debian 13 has 7.
+    connections = getattr(process, "net_connections", None) or process.connections
+    return any(connection.status == psutil.CONN_ESTABLISHED for connection in connections("tcp"))

@@ -27,7 +27,7 @@ class SettingsError(Exception):
 class Settings:
     """`allow` always holds the loopback networks: the health check, the tunnels and the statistics use them.
 
-    With `forward_to` ("host:port") this is a gateway: sshd alone, which forwards to that address and nothing else.
+    With `forward_to` ("host:port") this is a gateway: sshd alone, which forwards to that address only.
     """
 
     allow: tuple[Network, ...]
@@ -45,14 +45,16 @@ def read(
     mounted_keys: str = "",
     root: str = "/",
 ) -> Settings:
-    """The settings in `env`. `own_networks` is asked for the word "attached"; `root` stands for / as in `limits`.
+    """The settings in `env`. `own_networks` is what "attached" means; `root` stands for / as in `limits`.
 
     Raises SettingsError.
     """
     forward_to = env.get("DISTCC_WORKER_FORWARD_TO") or None
     if forward_to is not None:
         _check_address(forward_to)
-    keys = "\n".join(text for text in (mounted_keys.strip(), env.get("DISTCC_WORKER_SSH_KEYS", "").strip()) if text)
+    keys = "\n".join(
+        text for text in (mounted_keys.strip(), env.get("DISTCC_WORKER_SSH_KEYS", "").strip()) if text
+    )
     if forward_to and not keys:
         raise SettingsError(
             "DISTCC_WORKER_FORWARD_TO makes this a gateway, but nobody may log in: give public keys in "
@@ -63,7 +65,9 @@ def read(
         raise SettingsError(f"DISTCC_WORKER_LOG_LEVEL={level}: must be one of {', '.join(LOG_LEVELS)}")
     jobs, reason = _jobs(env, root)
     return Settings(
-        allow=LOOPBACK if forward_to else (*LOOPBACK, *_allow(env.get("DISTCC_WORKER_ALLOW", ""), own_networks)),
+        allow=LOOPBACK
+        if forward_to
+        else (*LOOPBACK, *_allow(env.get("DISTCC_WORKER_ALLOW", ""), own_networks)),
         jobs=jobs,
         jobs_reason=reason,
         ssh_keys=keys,
@@ -76,8 +80,9 @@ def read(
 def _allow(text: str, own_networks: Callable[[], Iterable[Network]]) -> list[Network]:
     if not text.split():
         raise SettingsError(
-            "DISTCC_WORKER_ALLOW is not set: name the clients that may compile here, as addresses or networks "
-            '(192.0.2.7 198.51.100.0/24), "attached" for the networks this container is in, or "loopback" for tunnels only'
+            "DISTCC_WORKER_ALLOW is not set: name the clients that may compile here, as addresses or "
+            'networks (192.0.2.7 198.51.100.0/24), "attached" for the networks this container is in, '
+            'or "loopback" for tunnels only'
         )
     networks: list[Network] = []
     for word in text.split():
@@ -100,7 +105,9 @@ def _jobs(env: Mapping[str, str], root: str) -> tuple[int, str]:
     job_memory_mib = _number(env, "DISTCC_WORKER_JOB_MEMORY", 512)
     limit_mib = limits.memory_limit_mib(root)
     if limit_mib is not None and job_memory_mib and limit_mib // job_memory_mib < cpu.cpus:
-        return max(limit_mib // job_memory_mib, 1), f"memory limit {limit_mib} MiB, {job_memory_mib} MiB a job"
+        return max(
+            limit_mib // job_memory_mib, 1
+        ), f"memory limit {limit_mib} MiB, {job_memory_mib} MiB a job"
     return cpu.cpus, cpu.reason
 
 

@@ -1,8 +1,8 @@
-"""distccd's statistics with `dcc_free_mem`: what the container's memory limit leaves, not what the host has.
+"""distccd's statistics with `dcc_free_mem`: what the container's memory limit leaves, not the host's.
 
-distccd 3.4 reports no free memory, and a newer one reports the host's. The front asks distccd's own statistics port,
-adds or lowers that one line and passes everything else on byte for byte. Clients that ask at the same time share one
-question to distccd. A distccd that is being restarted is asked again until `ANSWER_S` has passed.
+distccd 3.4 reports no free memory, and a newer one reports the host's. The front asks distccd's own
+statistics port, adds or lowers that one line and passes everything else on as it is. Clients that ask at the
+same time share one question. A distccd that is being restarted is asked again until `ANSWER_S` has passed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 import re
+import socket
 from collections.abc import Callable, Sequence
 
 from distcc_worker.settings import Network
@@ -46,7 +47,9 @@ def with_free_memory(reply: bytes, free_mib: int) -> bytes:
 class StatsFront:
     """Serves the statistics of the distccd at `upstream_port` of the loopback interface."""
 
-    def __init__(self, upstream_port: int, free_memory_mib: Callable[[], int], allow: Sequence[Network]) -> None:
+    def __init__(
+        self, upstream_port: int, free_memory_mib: Callable[[], int], allow: Sequence[Network]
+    ) -> None:
         self._upstream_port = upstream_port
         self._free_memory_mib = free_memory_mib
         self._allow = allow
@@ -110,14 +113,15 @@ class StatsFront:
         raise StatsError(problem)
 
     async def _ask(self) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
-        try:
-            writer.write(b"GET / HTTP/1.0\r\n\r\n")
-            await writer.drain()
+        # Not a StreamReader, which throws an answer away when the connection is reset behind it.
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+            connection.setblocking(False)
+            await loop.sock_connect(connection, ("127.0.0.1", self._upstream_port))
+            await loop.sock_sendall(connection, b"GET / HTTP/1.0\r\n\r\n")
             reply = b""
-            while STATS_END not in reply and len(reply) < MAX_REPLY_BYTES and (piece := await reader.read(1 << 16)):
+            while len(reply) < MAX_REPLY_BYTES and (piece := await loop.sock_recv(connection, 1 << 16)):
                 reply += piece
-            # distccd closes right after the last line: wait for it, so that the reset comes from nobody.
-            return reply + await reader.read(1 << 16) if STATS_END in reply else reply
-        finally:
-            writer.close()
+                if STATS_END in reply:
+                    return reply[: reply.index(STATS_END)] + STATS_END + b"\n"
+            return reply

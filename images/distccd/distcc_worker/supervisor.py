@@ -9,7 +9,6 @@ import os
 import pwd
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from distcc_auto import limits
@@ -19,7 +18,7 @@ from distcc_worker.settings import DISTCCD_STATS_PORT, JOB_PORT, STATS_PORT, Set
 from distcc_worker.stats_front import StatsFront
 
 RESTART_S = 0.5
-# A program that lives shorter than this has not worked; so many of them in a row, and starting it again is no use.
+# A program that lives shorter than this has not worked; after so many of them in a row it is given up.
 SHORT_LIFE_S = 2.0
 SHORT_LIVES = 5
 
@@ -39,20 +38,24 @@ class Program:
         short_lives = 0
         while True:
             began = time.monotonic()
-            self.process = await asyncio.create_subprocess_exec(*self.command, stdin=asyncio.subprocess.DEVNULL)
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command, stdin=asyncio.subprocess.DEVNULL
+            )
             status = await self.process.wait()
             short_lives = short_lives + 1 if time.monotonic() - began < SHORT_LIFE_S else 0
             _log.warning("%s ended (%s)", self.name, _how(status))
             if short_lives == SHORT_LIVES:
-                return f"{self.name} ended {SHORT_LIVES} times right after its start, last with {_how(status)}"
+                return (
+                    f"{self.name} ended {SHORT_LIVES} times right after its start, last with {_how(status)}"
+                )
             await asyncio.sleep(RESTART_S)
 
     def running_pid(self) -> int | None:
         return self.process.pid if self.process and self.process.returncode is None else None
 
 
-async def supervise(settings: Settings, state_dir: str, free_memory_mib: Callable[[], int] | None = None) -> int:
-    """Runs until SIGTERM or SIGINT and returns the exit status: 0, or 1 when a program cannot be kept running."""
+async def supervise(settings: Settings, state_dir: str) -> int:
+    """Runs until SIGTERM or SIGINT and returns 0, or 1 when a program cannot be kept running."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,8 +67,8 @@ async def supervise(settings: Settings, state_dir: str, free_memory_mib: Callabl
     if settings.forward_to is None:
         distccd = Program("distccd", distccd_command(settings))
         programs.append(distccd)
-        report = free_memory_mib or (lambda: limits.memory().available_mib)
-        front = await StatsFront(DISTCCD_STATS_PORT, report, settings.allow).start(STATS_PORT)
+        statistics = StatsFront(DISTCCD_STATS_PORT, lambda: limits.memory().available_mib, settings.allow)
+        front = await statistics.start(STATS_PORT)
         _log.info("distccd takes %d jobs (%s)", settings.jobs, settings.jobs_reason)
     if settings.ssh_keys:
         text = sshd.config(state_dir, pwd.getpwuid(os.getuid()).pw_name, permit_open(settings))
@@ -115,7 +118,7 @@ def distccd_command(settings: Settings) -> list[str]:
 
 
 def permit_open(settings: Settings) -> list[str]:
-    """What a tunnel may reach: the gateway's target, or the two ports of the distccd here, by any of its names."""
+    """What a tunnel may reach: the gateway's target, or the two ports of the distccd here."""
     if settings.forward_to:
         return [settings.forward_to]
     names = ("localhost", "127.0.0.1", "[::1]")
