@@ -70,9 +70,7 @@ def _quietly(*command: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build distcc-auto's images.", prog="images/build.py")
-    parser.add_argument(
-        "rows", nargs="*", metavar="NAME", help="rows of images/combinations.toml (default: bookworm)"
-    )
+    parser.add_argument("rows", nargs="*", metavar="NAME", help="rows of images/combinations.toml (default: bookworm)")
     parser.add_argument("--all", action="store_true", help="every row")
     parser.add_argument("--list", action="store_true", help="print the rows and build nothing")
     parser.add_argument("--client", action="store_true", help="build the client of each row too")

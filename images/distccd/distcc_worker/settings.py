@@ -52,9 +52,7 @@ def read(
     forward_to = env.get("DISTCC_WORKER_FORWARD_TO") or None
     if forward_to is not None:
         _check_address(forward_to)
-    keys = "\n".join(
-        text for text in (mounted_keys.strip(), env.get("DISTCC_WORKER_SSH_KEYS", "").strip()) if text
-    )
+    keys = "\n".join(text for text in (mounted_keys.strip(), env.get("DISTCC_WORKER_SSH_KEYS", "").strip()) if text)
     if forward_to and not keys:
         raise SettingsError(
             "DISTCC_WORKER_FORWARD_TO makes this a gateway, but nobody may log in: give public keys in "
@@ -65,9 +63,7 @@ def read(
         raise SettingsError(f"DISTCC_WORKER_LOG_LEVEL={level}: must be one of {', '.join(LOG_LEVELS)}")
     jobs, reason = _jobs(env, root)
     return Settings(
-        allow=LOOPBACK
-        if forward_to
-        else (*LOOPBACK, *_allow(env.get("DISTCC_WORKER_ALLOW", ""), own_networks)),
+        allow=LOOPBACK if forward_to else (*LOOPBACK, *_allow(env.get("DISTCC_WORKER_ALLOW", ""), own_networks)),
         jobs=jobs,
         jobs_reason=reason,
         ssh_keys=keys,
@@ -105,9 +101,7 @@ def _jobs(env: Mapping[str, str], root: str) -> tuple[int, str]:
     job_memory_mib = _number(env, "DISTCC_WORKER_JOB_MEMORY", 512)
     limit_mib = limits.memory_limit_mib(root)
     if limit_mib is not None and job_memory_mib and limit_mib // job_memory_mib < cpu.cpus:
-        return max(
-            limit_mib // job_memory_mib, 1
-        ), f"memory limit {limit_mib} MiB, {job_memory_mib} MiB a job"
+        return max(limit_mib // job_memory_mib, 1), f"memory limit {limit_mib} MiB, {job_memory_mib} MiB a job"
     return cpu.cpus, cpu.reason
 
 

@@ -47,9 +47,7 @@ def with_free_memory(reply: bytes, free_mib: int) -> bytes:
 class StatsFront:
     """Serves the statistics of the distccd at `upstream_port` of the loopback interface."""
 
-    def __init__(
-        self, upstream_port: int, free_memory_mib: Callable[[], int], allow: Sequence[Network]
-    ) -> None:
+    def __init__(self, upstream_port: int, free_memory_mib: Callable[[], int], allow: Sequence[Network]) -> None:
         self._upstream_port = upstream_port
         self._free_memory_mib = free_memory_mib
         self._allow = allow

@@ -38,16 +38,12 @@ class Program:
         short_lives = 0
         while True:
             began = time.monotonic()
-            self.process = await asyncio.create_subprocess_exec(
-                *self.command, stdin=asyncio.subprocess.DEVNULL
-            )
+            self.process = await asyncio.create_subprocess_exec(*self.command, stdin=asyncio.subprocess.DEVNULL)
             status = await self.process.wait()
             short_lives = short_lives + 1 if time.monotonic() - began < SHORT_LIFE_S else 0
             _log.warning("%s ended (%s)", self.name, _how(status))
             if short_lives == SHORT_LIVES:
-                return (
-                    f"{self.name} ended {SHORT_LIVES} times right after its start, last with {_how(status)}"
-                )
+                return f"{self.name} ended {SHORT_LIVES} times right after its start, last with {_how(status)}"
             await asyncio.sleep(RESTART_S)
 
     def running_pid(self) -> int | None:

@@ -35,9 +35,7 @@ def test_the_dockerfile_knows_every_argument_and_target_that_the_build_gives() -
 
 @pytest.mark.parametrize("script", ["images/make-base", "tools/install-docker"])
 def test_shell_scripts_have_no_fault_that_shellcheck_knows(script: str) -> None:
-    done = subprocess.run(
-        ["shellcheck", os.path.join(ROOT, script)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["shellcheck", os.path.join(ROOT, script)], capture_output=True, text=True, check=False)
     assert done.stdout == ""
     assert done.returncode == 0
 

@@ -41,9 +41,7 @@ def settings(tmp_path: object, keys: str = "", **env: str) -> Settings:
         ("loopback", []),
     ],
 )
-def test_the_allow_list_holds_loopback_and_what_was_named(
-    tmp_path: object, text: str, networks: list[str]
-) -> None:
+def test_the_allow_list_holds_loopback_and_what_was_named(tmp_path: object, text: str, networks: list[str]) -> None:
     expected = (*LOOPBACK, *(ipaddress.ip_network(network) for network in networks))
     assert settings(tmp_path, ALLOW=text).allow == expected
 
@@ -93,9 +91,7 @@ def test_jobs_follow_the_containers_limits(
 
 def test_keys_are_mounted_or_given_or_both(tmp_path: object) -> None:
     assert settings(tmp_path, ALLOW="loopback").ssh_keys == ""
-    assert (
-        settings(tmp_path, keys="mounted\n", ALLOW="loopback", SSH_KEYS="given").ssh_keys == "mounted\ngiven"
-    )
+    assert settings(tmp_path, keys="mounted\n", ALLOW="loopback", SSH_KEYS="given").ssh_keys == "mounted\ngiven"
 
 
 def test_a_gateway_needs_no_allow_list(tmp_path: object) -> None:

@@ -150,9 +150,7 @@ async def _reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     ("handler", "cause"),
     [(None, b"statistics port"), (_silence, b"within 0.4 s"), (_half, b"half an answer"), (_reset, b"")],
 )
-def test_a_distccd_that_gives_no_answer_is_a_503_with_the_cause(
-    handler: Handler | None, cause: bytes
-) -> None:
+def test_a_distccd_that_gives_no_answer_is_a_503_with_the_cause(handler: Handler | None, cause: bytes) -> None:
     async def body() -> None:
         async with front(handler) as it:
             reply = await it.ask()

@@ -1,0 +1,63 @@
+"""The command line of `distcc-auto`, and the one place that exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from distcc_auto import driver, errors, messages
+
+SUBCOMMANDS = ("hosts", "shell-init", "demo")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits with its status (see errors.py and docs/exit-codes.md)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _run(arguments, os.environ)
+        sys.stdout.flush()
+    except errors.DistccAutoError as error:
+        messages.say(str(error))
+        status = error.exit_status
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is wrong with us. Python must not flush into the pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 0
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _run(arguments: list[str], environ: Mapping[str, str]) -> int:
+    if environ.get("DCCSH_DEBUG"):
+        messages.enable_tracing()
+    own, command, is_build = _split(arguments)
+    if not is_build:
+        return _run_subcommand(command[0], own + command[1:], environ)
+    options = driver.Options()
+    if own:
+        from distcc_auto import options as parser  # noqa: PLC0415  (argparse is for those who give options)
+
+        options = parser.parse_driver(own)
+    return driver.drive(command, options, environ)
+
+
+def _run_subcommand(name: str, arguments: list[str], environ: Mapping[str, str]) -> int:
+    from importlib import import_module  # noqa: PLC0415  (a build needs no sub-command)
+
+    module = import_module(f"distcc_auto.commands.{name.replace('-', '_')}")
+    return int(module.run(arguments, environ))
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str], bool]:
+    """Our own options, the command, and whether that is a build command or one of our sub-commands.
+
+    The command is what follows `--`, or begins at the first word that is no option: none takes a value.
+    """
+    for index, word in enumerate(arguments):
+        if word == "--":
+            return arguments[:index], arguments[index + 1 :], True
+        if not word.startswith("-"):
+            return arguments[:index], arguments[index:], word not in SUBCOMMANDS
+    return arguments, [], True

@@ -1,0 +1,174 @@
+"""Where `-j N` belongs in a build command. Pure.
+
+A plain command gets `-j N` at its end. Commands for which that would be wrong are known here: what follows `--`,
+shells, wrappers, and tools that spell it differently or do not take it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+PLACEHOLDER = "{jobs}"
+
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "fish"})
+
+# Programs that run the command that follows their own options: the options that take a separate value, and how many
+# operands stand before the command.
+_WRAPPERS: Mapping[str, tuple[frozenset[str], int]] = {
+    "nice": (frozenset({"-n", "--adjustment"}), 0),
+    "ionice": (frozenset({"-c", "-n", "--class", "--classdata"}), 0),
+    "chrt": (frozenset({"-T", "-P", "-D"}), 1),
+    "taskset": (frozenset(), 1),
+    "numactl": (frozenset({"-C", "-N", "-m", "-i", "-p", "--physcpubind", "--cpunodebind", "--membind"}), 0),
+    "time": (frozenset({"-f", "-o", "--format", "--output"}), 0),
+    "timeout": (frozenset({"-k", "-s", "--kill-after", "--signal"}), 1),
+    "env": (frozenset({"-u", "-C", "--unset", "--chdir"}), 0),
+    "nohup": (frozenset(), 0),
+    "setsid": (frozenset(), 0),
+    "stdbuf": (frozenset({"-i", "-o", "-e", "--input", "--output", "--error"}), 0),
+    "chronic": (frozenset(), 0),
+    "unbuffer": (frozenset(), 0),
+    "strace": (frozenset({"-e", "-o", "-p", "-s", "-u", "-E", "-a", "-P"}), 0),
+    "xvfb-run": (frozenset({"-e", "-f", "-n", "-p", "-s", "-w"}), 0),
+    "sudo": (frozenset({"-u", "-g", "-h", "-p", "-C", "-D", "--user", "--group"}), 0),
+    "ccache": (frozenset(), 0),
+    "distcc": (frozenset(), 0),
+    "bear": (frozenset({"-o", "--output", "--config"}), 0),
+    "intercept-build": (frozenset({"--cdb"}), 0),
+    "scan-build": (frozenset({"-o"}), 0),
+    "compiledb": (frozenset({"-o", "-p", "-d", "--output", "--parse", "--build-dir"}), 0),
+}
+
+# make's short options that take a value, so that neither `-Cjunk` nor `-f j.mk` is read as `-j`.
+_MAKE_VALUE_LETTERS = "CEIOWflo"
+_MAKES = frozenset({"make", "gmake", "remake", "bmake"})
+_NINJAS = frozenset({"ninja", "ninja-build", "samu"})
+
+
+@dataclass(frozen=True)
+class PlacedCommand:
+    """The command to run, what to add to its environment, and a remark for the user where one is due."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    note: str | None = None
+
+
+def place_jobs(argv: Sequence[str], jobs: int, environ: Mapping[str, str]) -> PlacedCommand:
+    """The command with `-j jobs` where its build tool takes it.
+
+    `{jobs}` anywhere is replaced and nothing is added; a number of jobs that the user gave stays.
+    """
+    if any(PLACEHOLDER in word for word in argv):
+        return PlacedCommand(tuple(word.replace(PLACEHOLDER, str(jobs)) for word in argv))
+    start = _tool_index(argv)
+    name, arguments = os.path.basename(argv[start]), argv[start + 1 :]
+    if name in _SHELLS and (script := _script_text(arguments)) is not None:
+        return _place_in_script(argv, script, jobs, environ)
+    if given := _given_jobs(name, arguments):
+        return _keep_given(argv, given, jobs)
+    if not _takes_jobs(name, arguments):
+        note = f"'{' '.join((name, *arguments[:1]))}' takes no -j here and is run as it is"
+        return PlacedCommand(tuple(argv), note=note)
+    end = start + 1 + arguments.index("--") if "--" in arguments else len(argv)
+    return PlacedCommand((*argv[:end], "-j", str(jobs), *argv[end:]))
+
+
+def _tool_index(argv: Sequence[str]) -> int:
+    """Where the build tool stands behind any wrappers."""
+    index = 0
+    while (wrapper := _WRAPPERS.get(os.path.basename(argv[index]))) is not None:
+        inner = _behind_wrapper(argv, index, *wrapper)
+        if inner >= len(argv):
+            break
+        index = inner
+    return index
+
+
+def _behind_wrapper(argv: Sequence[str], index: int, value_options: frozenset[str], operands: int) -> int:
+    is_env = os.path.basename(argv[index]) == "env"
+    index += 1
+    while index < len(argv):
+        word = argv[index]
+        if word == "--":
+            return index + 1 + operands
+        if word in value_options:
+            index += 2
+        elif word.startswith("-") or (is_env and "=" in word):
+            index += 1
+        else:
+            return index + operands
+    return index
+
+
+def _script_text(arguments: Sequence[str]) -> str | None:
+    """The script of `sh [OPTIONS] -c SCRIPT`, None where the shell runs a file."""
+    has_script = False
+    words = iter(arguments)
+    for word in words:
+        if not word.startswith(("-", "+")) or word == "--":
+            return word if has_script else None
+        if not word.startswith("--"):
+            has_script |= word.startswith("-") and "c" in word
+            if word[-1] in "oO":
+                next(words, None)
+    return None
+
+
+def _place_in_script(argv: Sequence[str], script: str, jobs: int, environ: Mapping[str, str]) -> PlacedCommand:
+    """A script's words are its own; make and cmake read the number of jobs from the environment."""
+    if given := _given_jobs("make", script.split()):
+        return _keep_given(argv, given, jobs)
+    makeflags = environ.get("MAKEFLAGS", "")
+    environment = {"CMAKE_BUILD_PARALLEL_LEVEL": str(jobs)}
+    if not _given_jobs("make", makeflags.split()):
+        environment["MAKEFLAGS"] = f"{makeflags} -j{jobs}".strip()
+    note = (
+        f"the shell's script is run as it is: make and cmake --build in it learn -j {jobs} from the environment, "
+        f"for other tools write {PLACEHOLDER} where the number belongs"
+    )
+    return PlacedCommand(tuple(argv), environment, note)
+
+
+def _keep_given(argv: Sequence[str], given: str, jobs: int) -> PlacedCommand:
+    return PlacedCommand(tuple(argv), note=f"'{given}' is in the command and stays (the plan would have -j {jobs})")
+
+
+def _takes_jobs(name: str, arguments: Sequence[str]) -> bool:
+    if name == "cmake":
+        return "--build" in arguments
+    if name == "meson":
+        return "compile" in arguments[:1]
+    if name in _NINJAS:
+        return not any(word.startswith("-t") for word in arguments)
+    return True
+
+
+def _given_jobs(name: str, arguments: Sequence[str]) -> str | None:
+    """The user's own number of jobs as it stands in the arguments, None where there is none."""
+    is_make = name in _MAKES
+    for index, word in enumerate(arguments):
+        if word == "--" and name != "cmake":  # what follows cmake's is for the build tool below
+            return None
+        if word in ("-j", "--jobs", "--parallel"):
+            following = arguments[index + 1 : index + 2]
+            return " ".join((word, *(value for value in following if value.isdigit())))
+        if word.startswith(("--jobs=", "--parallel=")) or (word.startswith("-j") and word[2:].isdigit()):
+            return word
+        if is_make and _has_jobs_letter(word):
+            return word
+    return None
+
+
+def _has_jobs_letter(word: str) -> bool:
+    """Whether a cluster of make's short options holds a j, as in `-kj8`."""
+    if not word.startswith("-") or word.startswith("--"):
+        return False
+    for letter in word[1:]:
+        if letter == "j":
+            return True
+        if letter in _MAKE_VALUE_LETTERS:
+            return False
+    return False

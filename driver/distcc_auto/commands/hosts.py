@@ -1,0 +1,60 @@
+"""`distcc-auto hosts`: asks every host and shows what it answers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from distcc_auto import explain, settings
+from distcc_auto.driver import Survey, take_survey
+from distcc_auto.options import Parser
+
+_ALL_REFUSED = 1
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Exit status 0 when at least one host takes jobs, 1 when none does."""
+    parser = Parser(prog="distcc-auto hosts", description="Asks every host and shows what it answers.")
+    parser.add_argument("--json", action="store_true", help="as JSON (docs/json.md)")
+    options = parser.parse_args(arguments)
+    survey = take_survey(settings.load(environ))
+    if options.json:
+        explain.print_json({"hosts": explain.host_documents(survey)})
+    else:
+        _print_table(survey)
+    return 0 if survey.workers else _ALL_REFUSED
+
+
+def _print_table(survey: Survey) -> None:
+    # rich takes 60 ms to import: here it is worth it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("HOST", no_wrap=True, overflow="ignore")
+    for title in ("KIND", "STATE"):
+        table.add_column(title, no_wrap=True)
+    for title in ("SLOTS", "LOAD", "FREE MEMORY", "LATENCY"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("REASON", overflow="fold")
+    for row in explain.host_documents(survey):
+        reason = str(row["reason"])
+        if row["phase"]:
+            reason = f"{row['phase']}: {reason} ({row['remedy']})"
+        table.add_row(
+            str(row["host"]),
+            str(row["kind"]),
+            "[green]ready[/]" if row["state"] == "ready" else "[red]refused[/]",
+            str(row["slots"]),
+            _cell(row["load"], ".2f", ""),
+            _cell(row["free_memory_mib"], "d", " MiB"),
+            _cell(row["latency_ms"], ".1f", " ms"),
+            reason,
+        )
+    # Into a pipe or a file, one line a host whatever its length.
+    width = None if sys.stdout.isatty() else 400
+    Console(width=width, highlight=False, markup=True).print(table)
+
+
+def _cell(value: object, form: str, unit: str) -> str:
+    return "-" if value is None else f"{value:{form}}{unit}"

@@ -1,0 +1,167 @@
+"""The host grammar of DISTCC_AUTO_HOSTS: text in, `TcpHost` and `SshHost` values out. Pure.
+
+DISTCC_AUTO_HOSTS = AUTO_HOST_SPEC ...                 separated by any white space
+AUTO_HOST_SPEC    = TCP_HOST | SSH_HOST
+TCP_HOST          = [tcp://]HOSTNAME[:DISTCC_PORT[:STATS_PORT]]
+SSH_HOST          = ssh://[SSH_USER@]HOSTNAME[:SSH_PORT][/DISTCC_PORT[/STATS_PORT]]
+HOSTNAME          = ALPHANUMERIC_HOSTNAME | IPv4_ADDRESS | [IPv6_ADDRESS]
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass, field
+
+from distcc_auto.errors import ConfigurationError
+
+DISTCC_PORT = 3632
+STATS_PORT = 3633
+
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+# A name whose last label is a number can only be meant as an IPv4 address.
+_LOOKS_LIKE_IPV4 = re.compile(r"([^.]*\.)*[0-9]+\.?")
+_IPV6_ZONE = re.compile(r"[A-Za-z0-9_.-]+")
+_SSH_USER = re.compile(r"[^\s/:\[\]-][^\s/:\[\]]*")
+
+
+@dataclass(frozen=True)
+class TcpHost:
+    """A worker whose distccd is reached directly; `hostname` of an IPv6 address has no brackets."""
+
+    hostname: str
+    distcc_port: int = DISTCC_PORT
+    stats_port: int = STATS_PORT
+    text: str = field(default="", compare=False)
+
+    kind = "tcp"
+
+    @property
+    def distcc_address(self) -> str:
+        """HOST:PORT as DISTCC_HOSTS wants it, an IPv6 address in brackets."""
+        return address(self.hostname, self.distcc_port)
+
+    @property
+    def stats_address(self) -> str:
+        return address(self.hostname, self.stats_port)
+
+
+@dataclass(frozen=True)
+class SshHost:
+    """A worker behind sshd; `destination` may be an alias of ssh_config, ports of None are left to ssh."""
+
+    hostname: str
+    user: str | None = None
+    ssh_port: int | None = None
+    distcc_port: int = DISTCC_PORT
+    stats_port: int = STATS_PORT
+    text: str = field(default="", compare=False)
+
+    kind = "ssh"
+
+
+HostSpec = TcpHost | SshHost
+
+
+def address(hostname: str, port: int) -> str:
+    """HOST:PORT, an IPv6 address in brackets."""
+    return f"[{hostname}]:{port}" if ":" in hostname else f"{hostname}:{port}"
+
+
+def parse_hosts(text: str, source: str = "DISTCC_AUTO_HOSTS") -> tuple[HostSpec, ...]:
+    """The hosts that `text` names, in order, each once.
+
+    Raises ConfigurationError that names `source` and the entry when an entry is not of the grammar.
+    """
+    hosts: dict[HostSpec, None] = {}
+    for entry in text.split():
+        try:
+            hosts.setdefault(_parse_host(entry))
+        except ValueError as error:
+            raise ConfigurationError(f"{source}: host '{entry}': {error}") from None
+    return tuple(hosts)
+
+
+def _parse_host(entry: str) -> HostSpec:
+    scheme, separator, rest = entry.partition("://")
+    if not separator:
+        return _parse_tcp(entry, entry)
+    if scheme == "tcp":
+        return _parse_tcp(rest, entry)
+    if scheme == "ssh":
+        return _parse_ssh(rest, entry)
+    raise ValueError(f"unknown scheme '{scheme}://' (use tcp:// or ssh://)")
+
+
+def _parse_tcp(text: str, entry: str) -> TcpHost:
+    hostname, rest = _split_hostname(text)
+    before, *ports = rest.split(":")
+    if before:
+        raise ValueError(f"'{before}' after the host name (expected :DISTCC_PORT[:STATS_PORT])")
+    distcc_port, stats_port = _worker_ports(ports, "an IPv6 address needs brackets: [::1]")
+    # To distcc the word localhost means "do not distribute".
+    return TcpHost("127.0.0.1" if hostname == "localhost" else hostname, distcc_port, stats_port, entry)
+
+
+def _parse_ssh(text: str, entry: str) -> SshHost:
+    destination, *ports = text.split("/")
+    distcc_port, stats_port = _worker_ports(ports, "expected /DISTCC_PORT[/STATS_PORT]")
+    user, at, host = destination.rpartition("@")
+    if at and not _SSH_USER.fullmatch(user):
+        raise ValueError(f"'{user}' is not a user name")
+    hostname, rest = _split_hostname(host)
+    before, colon, ssh_port = rest.partition(":")
+    if before:
+        raise ValueError(f"'{before}' after the host name (expected :SSH_PORT)")
+    return SshHost(hostname, user if at else None, _port(ssh_port) if colon else None, distcc_port, stats_port, entry)
+
+
+def _worker_ports(texts: list[str], hint: str) -> tuple[int, int]:
+    """The ports of distccd's jobs and of its statistics."""
+    if len(texts) > 2:
+        raise ValueError(f"more than two ports after the host ({hint})")
+    ports = [_port(text) for text in texts]
+    return ports[0] if ports else DISTCC_PORT, ports[1] if len(ports) > 1 else STATS_PORT
+
+
+def _split_hostname(text: str) -> tuple[str, str]:
+    """The host name, and what follows it."""
+    if text.startswith("["):
+        inside, bracket, rest = text[1:].partition("]")
+        if not bracket:
+            raise ValueError("'[' without ']'")
+        return _ipv6(inside), rest
+    name, colon, rest = text.partition(":")
+    return _hostname(name), colon + rest
+
+
+def _hostname(name: str) -> str:
+    if not name:
+        raise ValueError("the host name is missing")
+    if _LOOKS_LIKE_IPV4.fullmatch(name):
+        try:
+            socket.inet_pton(socket.AF_INET, name)
+        except OSError:
+            raise ValueError(f"'{name}' is not an IPv4 address") from None
+        return name
+    if len(name) > 253 or not _NAME.fullmatch(name):
+        raise ValueError(f"'{name}' is not a host name")
+    return name.lower()
+
+
+def _ipv6(text: str) -> str:
+    literal, percent, zone = text.partition("%")
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, literal)
+    except (OSError, ValueError):
+        packed = b""
+    if not packed or (percent and not _IPV6_ZONE.fullmatch(zone)):
+        raise ValueError(f"'{text}' is not an IPv6 address")
+    return socket.inet_ntop(socket.AF_INET6, packed) + percent + zone
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        raise ValueError(f"'{text}' is not a port (1 to 65535)")
+    return int(text)

@@ -1,0 +1,116 @@
+"""WorkerStats and Settings -> `Plan`: slots per worker, local jobs, `-j` and DISTCC_HOSTS, and why. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from distcc_auto.errors import NoCapacityError
+from distcc_auto.limits import MemoryLimit
+from distcc_auto.probe import Ready, Refused
+from distcc_auto.settings import Settings
+
+
+@dataclass(frozen=True)
+class WorkerSlots:
+    """How many jobs a worker gets at once, and what set that number."""
+
+    worker: Ready
+    slots: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the build will be driven. `workers` are in the order in which the distcc client fills them."""
+
+    workers: tuple[WorkerSlots, ...]
+    local_jobs: int
+    local_reason: str
+    saturation_jobs: int
+
+    @property
+    def remote_slots(self) -> int:
+        return sum(worker.slots for worker in self.workers)
+
+    @property
+    def jobs(self) -> int:
+        """The N of `-j N`."""
+        return self.remote_slots + self.local_jobs + self.saturation_jobs
+
+    @property
+    def distcc_hosts(self) -> str:
+        """The value of DISTCC_HOSTS (distcc(1), HOST SPECIFICATIONS)."""
+        words = []
+        if self.local_jobs:
+            words += [f"localhost/{self.local_jobs}", f"--localslots={self.local_jobs}"]
+        if self.saturation_jobs:
+            words.append(f"--localslots_cpp={self.saturation_jobs}")
+        words += [f"{entry.worker.host.distcc_address}/{entry.slots},lzo" for entry in self.workers]
+        return " ".join(words)
+
+
+def worker_slots(worker: Ready, compiler_memory_mib: int) -> WorkerSlots | Refused:
+    """A worker's slots: what it offers, cut to what fits into its free memory; refused where nothing is left."""
+    offered, free_mib = worker.stats.max_kids, worker.stats.free_memory_mib
+    slots, reason = offered, f"it offers {offered}"
+    if free_mib is not None and compiler_memory_mib:
+        fitting = free_mib // compiler_memory_mib
+        if fitting < offered:
+            slots = fitting
+            reason += f", and {fitting} of {compiler_memory_mib} MiB each fit into its {free_mib} MiB of free memory"
+    if slots:
+        return WorkerSlots(worker, slots, reason)
+    if offered:
+        cause = f"no job of {compiler_memory_mib} MiB fits into its {free_mib} MiB of free memory"
+        return Refused(worker.host, "slots", cause, "free memory there, or lower DISTCC_AUTO_COMPILER_MEMORY")
+    return Refused(worker.host, "slots", "it offers no job (dcc_max_kids 0)", "raise its --jobs")
+
+
+def rank(workers: Iterable[WorkerSlots]) -> tuple[WorkerSlots, ...]:
+    """Most slots first, then the lowest average load, then the most free memory; what is unknown comes last."""
+
+    def key(entry: WorkerSlots) -> tuple[int, float, int]:
+        load = entry.worker.stats.average_load
+        free_mib = entry.worker.stats.free_memory_mib
+        return (-entry.slots, math.inf if load is None else load, 0 if free_mib is None else -free_mib)
+
+    return tuple(sorted(workers, key=key))
+
+
+def make_plan(workers: Sequence[WorkerSlots], settings: Settings, memory: MemoryLimit) -> Plan:
+    """The plan for these workers, and for this machine with `memory` available to the build.
+
+    Raises NoCapacityError when there is no worker and no local job is allowed or fits in memory.
+    """
+    if workers:
+        local_jobs, reason = _fitting(settings.early_local_jobs, settings, memory)
+        return Plan(rank(workers), local_jobs, reason, settings.saturation_jobs)
+    if not settings.fallback_local_jobs:
+        raise NoCapacityError(
+            "no worker can be used and DISTCC_AUTO_FALLBACK_LOCAL_JOBS=0 forbids a local build; "
+            "start a worker, or allow local jobs"
+        )
+    local_jobs, reason = _fitting(settings.fallback_local_jobs, settings, memory)
+    if not local_jobs:
+        raise NoCapacityError(
+            f"no worker can be used and no local job of {settings.compiler_memory_mib} MiB fits into the "
+            f"{memory.available_mib} MiB of memory available here ({memory.reason}); "
+            "start a worker, free memory, or lower DISTCC_AUTO_COMPILER_MEMORY"
+        )
+    return Plan((), local_jobs, reason, 0)
+
+
+def _fitting(wanted: int, settings: Settings, memory: MemoryLimit) -> tuple[int, str]:
+    """How many of the wanted local jobs fit into the memory available here, and why so many."""
+    reason = f"{wanted} wanted"
+    if not settings.compiler_memory_mib:
+        return wanted, reason
+    fitting = memory.available_mib // settings.compiler_memory_mib
+    if fitting >= wanted:
+        return wanted, reason
+    return fitting, (
+        f"{reason}, and {fitting} of {settings.compiler_memory_mib} MiB each fit into the "
+        f"{memory.available_mib} MiB available ({memory.reason})"
+    )

@@ -1,0 +1,35 @@
+"""What ran where: how many jobs each worker completed while the build ran."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from distcc_auto.plan import Plan
+from distcc_auto.probe import Ready, probe
+from distcc_auto.settings import Settings
+
+
+def what_ran_where(plan: Plan, configured: Settings) -> Iterator[str]:
+    """One line a worker, from its `dcc_compile_ok` before and after; other clients' jobs are counted, too."""
+    hosts = [entry.worker.host for entry in plan.workers]
+    after = probe(hosts, configured.connect_timeout_s, configured.answer_timeout_s)
+    done = [
+        _jobs_done(entry.worker, answer if isinstance(answer, Ready) else None)
+        for entry, answer in zip(plan.workers, after, strict=True)
+    ]
+    total = sum(count or 0 for count in done)
+    for entry, count in zip(plan.workers, done, strict=True):
+        name = f"{entry.worker.host.text} ({entry.slots} slots)"
+        if count is None:
+            yield f"{name}: unknown, it restarted or does not answer any more"
+        else:
+            yield f"{name}: {count} jobs, {100 * count / max(total, 1):.0f} %"
+    if plan.workers and not total:
+        yield "no worker got a job: was there anything to compile, and does the build call its compiler through distcc?"
+
+
+def _jobs_done(before: Ready, after: Ready | None) -> int | None:
+    if after is None or before.stats.compile_ok is None or after.stats.compile_ok is None:
+        return None
+    done = after.stats.compile_ok - before.stats.compile_ok
+    return done if done >= 0 else None
