@@ -96,6 +96,11 @@ async def supervise(settings: Settings, state_dir: str) -> int:
 def distccd_command(settings: Settings) -> list[str]:
     allow = [word for network in settings.allow for word in ("--allow", str(network))]
     return [
+        # Where memory runs out, the kernel shall take a compiler, not what keeps the worker alive.
+        "choom",
+        "-n",
+        "500",
+        "--",
         "distccd",
         "--daemon",
         "--no-detach",

@@ -1,0 +1,148 @@
+"""Engine, images, project and hosts for the cluster tests; the workers' logs of a failed test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Generator, Iterator
+
+import docker
+import pytest
+from docker.errors import DockerException
+
+from tests.cluster import lua
+from tests.cluster.cluster import (
+    COMPOSE_PROJECT,
+    LABEL,
+    LOGS,
+    NETWORK_TOOLS_IMAGE,
+    OTHER_GCC_IMAGE,
+    ROOT,
+    WORKER_IMAGE,
+    Network,
+    Worker,
+    keep_log,
+    log_directory,
+    remove_left_overs,
+)
+
+HERE = os.path.join(ROOT, "tests", "cluster")
+# Tests with this fixture need nothing but a list of hosts.
+HOSTS_FIXTURE = "cluster_hosts"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--hosts",
+        metavar="DISTCC_AUTO_HOSTS",
+        help="run the acceptance tests against these workers instead of containers",
+    )
+
+
+def users_hosts(config: pytest.Config) -> str:
+    return str(config.getoption("--hosts", None) or "")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.timeout(300))
+    if users_hosts(config):
+        kept = [item for item in items if HOSTS_FIXTURE in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "call" and call.excinfo is not None and item.path.is_relative_to(HERE):
+        keep_all_logs()
+        if os.path.isdir(directory := log_directory()):
+            names = "\n".join(sorted(os.listdir(directory)))
+            report.sections.append(("workers' logs", f"in {directory}:\n{names}"))
+    return report
+
+
+def keep_all_logs() -> None:
+    try:
+        client = docker.from_env()
+    except DockerException:
+        return
+    for label in (f"{LABEL}={os.getpid()}", f"com.docker.compose.project={COMPOSE_PROJECT}"):
+        for container in client.containers.list(all=True, filters={"label": label}):
+            keep_log(container)
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        pytest.fail(f"no Docker engine answers (tools/install-docker installs and starts one): {error}", pytrace=False)
+    remove_left_overs(client, own=False)
+    shutil.rmtree(LOGS, ignore_errors=True)
+    yield client
+    remove_left_overs(client, own=True)
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def images(engine: docker.DockerClient) -> None:
+    """All images that the tests use, built where they are not there or older than their sources."""
+    del engine
+    build = [os.path.join(ROOT, "images", "build.py")]
+    subprocess.run([*build, "--client", WORKER_IMAGE.partition(":")[2]], check=True)
+    subprocess.run([*build, OTHER_GCC_IMAGE.partition(":")[2]], check=True)
+    tools = os.path.join(HERE, "network_tools")
+    subprocess.run(["docker", "buildx", "build", "--load", "--quiet", "--tag", NETWORK_TOOLS_IMAGE, tools], check=True)
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The directory with the sources of a real project."""
+    return lua.fetch(str(tmp_path_factory.mktemp("lua")))
+
+
+@pytest.fixture(scope="session")
+def reference(project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Digests of the objects that this machine makes of the project by itself."""
+    directory = str(tmp_path_factory.mktemp("reference") / "project")
+    shutil.copytree(project, directory)
+    subprocess.run([*lua.BUILD, "-j2", f"CC={lua.COMPILER} -std=gnu99"], cwd=directory, check=True, capture_output=True)
+    return lua.objects(directory)
+
+
+@pytest.fixture(scope="module")
+def network(engine: docker.DockerClient, images: None) -> Iterator[Network]:
+    del images
+    network = Network(engine)
+    yield network
+    network.remove()
+
+
+@pytest.fixture(scope="session")
+def cluster_hosts(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A DISTCC_AUTO_HOSTS list: the user's own, or that of three workers in containers."""
+    if hosts := users_hosts(request.config):
+        yield hosts
+        return
+    engine = request.getfixturevalue("engine")
+    request.getfixturevalue("images")
+    network = Network(engine)
+    workers: list[Worker] = []
+    try:
+        for jobs in ("2", "2", "1"):
+            workers.append(Worker(network, network.free_address(), environment={"DISTCC_WORKER_JOBS": jobs}))
+            workers[-1].start()
+            workers[-1].wait_until_ready()
+        yield " ".join(worker.spec for worker in workers)
+    finally:
+        for worker in workers:
+            worker.stop()
+        network.remove()
