@@ -73,6 +73,8 @@ class Worker(DockerContainer):
         self.address = address
         self.with_envs(**environment)
         self.with_tmpfs_mount("/tmp")
+        for here, there in kwargs.pop("mounted", {}).items():
+            self.with_volume_mapping(here, there, "ro")
         defaults = {
             "read_only": True,
             "cap_drop": ["ALL"],
