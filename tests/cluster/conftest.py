@@ -11,6 +11,7 @@ import docker
 import pytest
 from docker.errors import DockerException
 
+from images.build import combinations
 from tests.cluster import lua
 from tests.cluster.cluster import (
     COMPOSE_PROJECT,
@@ -38,6 +39,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DISTCC_AUTO_HOSTS",
         help="run the acceptance tests against these workers instead of containers",
     )
+
+    parser.addoption(
+        "--rows",
+        metavar="NAME,NAME",
+        help='check the compilers of these rows of images/combinations.toml ("all": of every one), which must be built',
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "row" in metafunc.fixturenames:
+        asked = str(metafunc.config.getoption("--rows", None) or "")
+        built_for_tests = [image.partition(":")[2] for image in (WORKER_IMAGE, OTHER_GCC_IMAGE)]
+        names = list(combinations()) if asked == "all" else asked.split(",") if asked else built_for_tests
+        metafunc.parametrize("row", names)
 
 
 def users_hosts(config: pytest.Config) -> str:

@@ -1,0 +1,154 @@
+"""`docker compose up` as it is documented: the cluster, the client in it, and the machine itself as client."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import docker
+import pytest
+from testcontainers.compose import DockerCompose
+
+from distcc_auto.hosts import TcpHost
+from distcc_auto.probe import Ready, probe
+from tests.cluster.cluster import COMPOSE_PROJECT, ROOT
+from tests.cluster.driving import Build
+from tests.cluster.lua import BUILD, COMPILER, objects
+
+PORTS = [f"WORKER_{number}_{name}" for number in (1, 2, 3) for name in ("PORT", "STATS_PORT")] + ["GATEWAY_PORT"]
+
+
+class Cluster:
+    def __init__(self, compose: DockerCompose, client: docker.DockerClient) -> None:
+        self._compose = compose
+        self._client = client
+
+    def host_spec(self, service: str) -> str:
+        """The DISTCC_AUTO_HOSTS entry with which this machine reaches a worker."""
+        jobs = self._compose.get_service_port(service, 3632)
+        return f"127.0.0.1:{jobs}:{self._compose.get_service_port(service, 3633)}"
+
+    def address(self, service: str) -> str:
+        networks = self.container(service).attrs["NetworkSettings"]["Networks"]
+        return str(next(iter(networks.values()))["IPAddress"])
+
+    def container(self, service: str) -> docker.models.containers.Container:
+        return self._client.containers.get(f"{COMPOSE_PROJECT}-{service}-1")
+
+    def run(self, *command: str, source: str = "", environ: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+        """`docker compose run client COMMAND`, with the directory `source` as its working directory."""
+        words = ["docker", "compose", "run", "--rm", "-T"]
+        words += ["--volume", f"{source}:/src"] if source else []
+        words += [word for variable in environ for word in ("--env", variable)]
+        return subprocess.run(
+            [*words, "client", *command], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def cluster(engine: docker.DockerClient, images: None) -> Iterator[Cluster]:
+    del images
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMPOSE_PROJECT_NAME", COMPOSE_PROJECT)
+        for name in PORTS:
+            patch.setenv(name, "")  # any free port
+        with DockerCompose(ROOT, profiles=["client"], wait=False) as compose:
+            yield Cluster(compose, engine)
+    label = {"label": f"com.docker.compose.project={COMPOSE_PROJECT}"}
+    assert engine.containers.list(all=True, filters=label) == []
+    assert engine.networks.list(filters=label) == []
+    assert engine.volumes.list(filters=label) == []
+
+
+@pytest.fixture
+def source(project: str, tmp_path: object) -> str:
+    """A copy of the project that the client's user may write to."""
+    directory = f"{tmp_path}/source"
+    shutil.copytree(project, directory)
+    for path in (directory, *(entry.path for entry in os.scandir(directory))):
+        os.chown(path, 1000, 1000)
+    # The directories that pytest makes are for its own user alone; the client gets no further than its mount.
+    return directory
+
+
+def test_the_compose_files_parse() -> None:
+    done = subprocess.run(
+        ["docker", "compose", "--profile", "client", "config", "--services"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert set(done.stdout.split()) == {"worker-1", "worker-2", "worker-3", "worker-4", "gateway", "keys", "client"}
+
+
+def test_the_machine_itself_builds_over_the_three_tcp_workers(
+    cluster: Cluster, project: str, reference: dict[str, str], tmp_path: object
+) -> None:
+    hosts = " ".join(cluster.host_spec(f"worker-{number}") for number in (1, 2, 3))
+    command = ("--report", *BUILD, f"CC=distcc {COMPILER} -std=gnu99")
+    with Build(project, str(tmp_path), hosts, command, {"DISTCC_FALLBACK": "0"}) as build:
+        result = build.result()
+    assert result.status == 0, result.output + result.log
+    assert objects(build.directory) == reference
+    assert "3 workers" in result.output
+
+
+def test_the_three_workers_differ_in_size(cluster: Cluster) -> None:
+    specs = [cluster.host_spec(f"worker-{number}").split(":") for number in (1, 2, 3)]
+    answers = probe([TcpHost(host, int(job), int(stats), job) for host, job, stats in specs], 5, 10)
+    sizes = {(a.stats.max_kids, (a.stats.free_memory_mib or 0) // 1024) for a in answers if isinstance(a, Ready)}
+    assert len(sizes) == 3
+
+
+def test_the_client_builds_a_real_project_in_the_clusters_network(
+    cluster: Cluster, source: str, reference: dict[str, str]
+) -> None:
+    # The client's PATH begins with /usr/lib/distcc: its gcc is distcc.
+    hosts = "DISTCC_AUTO_HOSTS=worker-1 worker-2 worker-3"
+    done = cluster.run("distcc-auto", *BUILD, source=source, environ=(hosts, "DISTCC_FALLBACK=0"))
+    assert done.returncode == 0, done.stderr
+    assert objects(source) == reference
+
+
+def test_worker_4_cannot_be_reached_from_the_clients_network(cluster: Cluster) -> None:
+    address = cluster.address("worker-4")
+    script = "import socket, sys; sys.exit(socket.socket().connect_ex((sys.argv[1], int(sys.argv[2]))) == 0)"
+    for name in ("worker-4", address):
+        for port in ("3632", "2222"):
+            done = cluster.run("timeout", "3", "python3", "-c", script, name, port)
+            assert done.returncode in (1, 124), done
+            assert "Connection refused" not in done.stderr
+    done = cluster.run("distcc-auto", "make", environ=(f"DISTCC_AUTO_HOSTS={address}", "DISTCC_AUTO_FALLBACK_LOCAL_JOBS=0"))
+    assert done.returncode == 97
+
+
+def test_nothing_listens_where_other_machines_could_reach_it(cluster: Cluster) -> None:
+    for service in ("worker-1", "worker-2", "worker-3", "gateway"):
+        ports = cluster.container(service).attrs["NetworkSettings"]["Ports"]
+        published = [binding["HostIp"] for bindings in ports.values() for binding in bindings or []]
+        assert published
+        assert set(published) == {"127.0.0.1"}
+
+
+def test_every_service_is_hardened(cluster: Cluster) -> None:
+    for number in (1, 2, 3, 4):
+        config = cluster.container(f"worker-{number}").attrs["HostConfig"]
+        assert config["ReadonlyRootfs"]
+        assert config["CapDrop"] == ["ALL"]
+        assert config["Memory"] > 0
+        assert config["NanoCpus"] > 0
+
+
+def test_the_example_host_list_is_the_one_that_the_ports_give() -> None:
+    """docs/cluster.md tells which ports the machine itself uses; compose/cluster.yaml publishes them."""
+    with open(os.path.join(ROOT, "docs", "cluster.md"), encoding="utf-8") as file:
+        text = file.read()
+    with open(os.path.join(ROOT, "compose", "cluster.yaml"), encoding="utf-8") as file:
+        compose = file.read()
+    for number in (1, 2, 3):
+        assert f"127.0.0.1:{number}3632:{number}3633" in text
+        assert f"{number}3632}}:3632" in compose
+        assert f"{number}3633}}:3633" in compose
