@@ -17,9 +17,8 @@ from typing import Self
 from tests.cluster import lua
 from tests.cluster.cluster import wait_until
 
-# How long the driven builds wait for a worker that has gone silent in mid-job; distcc's own default is 300 s.
-IO_TIMEOUT_S = 8
-BUILD_LIMIT_S = 100
+# No build here takes longer on two busy CPUs.
+BUILD_LIMIT_S = 200
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,6 @@ class Build:
             "DISTCC_AUTO_HOSTS": hosts,
             "DISTCC_DIR": state,
             "DISTCC_LOG": self._log,
-            "DISTCC_IO_TIMEOUT": str(IO_TIMEOUT_S),
             **(environ or {}),
         }
         self._command = [sys.executable, "-m", "distcc_auto", *command]
