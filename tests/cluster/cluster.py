@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import NotFound
 from docker.models.containers import Container
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool
 from testcontainers.core.config import testcontainers_config
@@ -31,7 +31,8 @@ NETWORK_TOOLS_IMAGE = "distcc-auto-test-network-tools"
 # Its value is the process that runs the tests.
 LABEL = "distcc-auto.cluster-test"
 START_S = 30.0
-COMPOSE_PROJECT = f"distcc-auto-test-{os.getpid()}"
+COMPOSE_PREFIX = "distcc-auto-test-"
+COMPOSE_PROJECT = f"{COMPOSE_PREFIX}{os.getpid()}"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOGS = os.path.join(ROOT, "build", "cluster-logs")
 
@@ -188,16 +189,17 @@ class Network:
 def remove_left_overs(client: docker.DockerClient, own: bool) -> None:
     """Removes what this process started (`own`), or what test runs that are gone have left behind."""
 
-    def is_meant(labels: dict[str, str]) -> bool:
-        pid = labels.get(LABEL, "")
+    def is_meant(labels: dict[str, str] | None) -> bool:
+        labels = labels or {}
+        pid = labels.get(LABEL) or labels.get("com.docker.compose.project", "").removeprefix(COMPOSE_PREFIX)
         return pid == str(os.getpid()) if own else pid.isdigit() and not os.path.exists(f"/proc/{pid}")
 
-    for container in client.containers.list(all=True, filters={"label": LABEL}):
+    for container in client.containers.list(all=True):
         if is_meant(container.labels):
             container.remove(force=True, v=True)
-    for network in client.networks.list(filters={"label": LABEL}):
+    for network in client.networks.list():
         if is_meant(network.attrs["Labels"]):
-            try:
-                network.remove()
-            except APIError as error:
-                raise AssertionError(f"network {network.name} cannot be removed: {error.explanation}") from None
+            network.remove()
+    for volume in client.volumes.list():
+        if is_meant(volume.attrs["Labels"]):
+            volume.remove()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import docker
 import pytest
+from docker.models.containers import Container
 from testcontainers.compose import DockerCompose
 
 from distcc_auto.hosts import TcpHost
@@ -34,7 +35,7 @@ class Cluster:
         networks = self.container(service).attrs["NetworkSettings"]["Networks"]
         return str(next(iter(networks.values()))["IPAddress"])
 
-    def container(self, service: str) -> docker.models.containers.Container:
+    def container(self, service: str) -> Container:
         return self._client.containers.get(f"{COMPOSE_PROJECT}-{service}-1")
 
     def run(self, *command: str, source: str = "", environ: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -56,10 +57,10 @@ def cluster(engine: docker.DockerClient, images: None) -> Iterator[Cluster]:
             patch.setenv(name, "")  # any free port
         with DockerCompose(ROOT, profiles=["client"], wait=False) as compose:
             yield Cluster(compose, engine)
-    label = {"label": f"com.docker.compose.project={COMPOSE_PROJECT}"}
-    assert engine.containers.list(all=True, filters=label) == []
-    assert engine.networks.list(filters=label) == []
-    assert engine.volumes.list(filters=label) == []
+    label = f"com.docker.compose.project={COMPOSE_PROJECT}"
+    assert engine.containers.list(all=True, filters={"label": label}) == []
+    assert engine.networks.list(filters={"label": label}) == []
+    assert engine.volumes.list(filters={"label": label}) == []
 
 
 @pytest.fixture
