@@ -12,7 +12,7 @@ import pytest
 from docker.errors import DockerException
 
 from images.build import combinations
-from tests.cluster import lua
+from tests.cluster import composed, lua
 from tests.cluster.cluster import (
     COMPOSE_PROJECT,
     LABEL,
@@ -131,6 +131,25 @@ def reference(project: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     shutil.copytree(project, directory)
     subprocess.run([*lua.BUILD, "-j2", f"CC={lua.COMPILER} -std=gnu99"], cwd=directory, check=True, capture_output=True)
     return lua.objects(directory)
+
+
+@pytest.fixture(scope="session")
+def cluster(engine: docker.DockerClient, images: None) -> Iterator[composed.Cluster]:
+    """The cluster of compose.yaml."""
+    del images
+    with composed.running(engine) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def source(project: str, tmp_path: object) -> str:
+    """A copy of the project that the client's user may write to."""
+    directory = f"{tmp_path}/source"
+    shutil.copytree(project, directory)
+    for path in (directory, *(entry.path for entry in os.scandir(directory))):
+        os.chown(path, 1000, 1000)
+    # The directories that pytest makes are for its own user alone; the client gets no further than its mount.
+    return directory
 
 
 @pytest.fixture(scope="module")

@@ -3,75 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from collections.abc import Iterator
-
-import docker
-import pytest
-from docker.models.containers import Container
-from testcontainers.compose import DockerCompose
 
 from distcc_auto.hosts import TcpHost
 from distcc_auto.probe import Ready, probe
-from tests.cluster.cluster import COMPOSE_PROJECT, ROOT
+from tests.cluster.cluster import ROOT
+from tests.cluster.composed import Cluster
 from tests.cluster.driving import Build
 from tests.cluster.lua import BUILD, COMPILER, objects
-
-PORTS = [f"WORKER_{number}_{name}" for number in (1, 2, 3) for name in ("PORT", "STATS_PORT")] + ["GATEWAY_PORT"]
-
-
-class Cluster:
-    def __init__(self, compose: DockerCompose, client: docker.DockerClient) -> None:
-        self._compose = compose
-        self._client = client
-
-    def host_spec(self, service: str) -> str:
-        """The DISTCC_AUTO_HOSTS entry with which this machine reaches a worker."""
-        jobs = self._compose.get_service_port(service, 3632)
-        return f"127.0.0.1:{jobs}:{self._compose.get_service_port(service, 3633)}"
-
-    def address(self, service: str) -> str:
-        networks = self.container(service).attrs["NetworkSettings"]["Networks"]
-        return str(next(iter(networks.values()))["IPAddress"])
-
-    def container(self, service: str) -> Container:
-        return self._client.containers.get(f"{COMPOSE_PROJECT}-{service}-1")
-
-    def run(self, *command: str, source: str = "", environ: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        """`docker compose run client COMMAND`, with the directory `source` as its working directory."""
-        words = ["docker", "compose", "run", "--rm", "-T"]
-        words += ["--volume", f"{source}:/src"] if source else []
-        words += [word for variable in environ for word in ("--env", variable)]
-        return subprocess.run(
-            [*words, "client", *command], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
-        )
-
-
-@pytest.fixture(scope="module")
-def cluster(engine: docker.DockerClient, images: None) -> Iterator[Cluster]:
-    del images
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPOSE_PROJECT_NAME", COMPOSE_PROJECT)
-        for name in PORTS:
-            patch.setenv(name, "")  # any free port
-        with DockerCompose(ROOT, profiles=["client"], wait=False) as compose:
-            yield Cluster(compose, engine)
-    label = f"com.docker.compose.project={COMPOSE_PROJECT}"
-    assert engine.containers.list(all=True, filters={"label": label}) == []
-    assert engine.networks.list(filters={"label": label}) == []
-    assert engine.volumes.list(filters={"label": label}) == []
-
-
-@pytest.fixture
-def source(project: str, tmp_path: object) -> str:
-    """A copy of the project that the client's user may write to."""
-    directory = f"{tmp_path}/source"
-    shutil.copytree(project, directory)
-    for path in (directory, *(entry.path for entry in os.scandir(directory))):
-        os.chown(path, 1000, 1000)
-    # The directories that pytest makes are for its own user alone; the client gets no further than its mount.
-    return directory
 
 
 def test_the_compose_files_parse() -> None:
@@ -108,8 +47,8 @@ def test_the_client_builds_a_real_project_in_the_clusters_network(
     cluster: Cluster, source: str, reference: dict[str, str]
 ) -> None:
     # The client's PATH begins with /usr/lib/distcc: its gcc is distcc.
-    hosts = "DISTCC_AUTO_HOSTS=worker-1 worker-2 worker-3"
-    done = cluster.run("distcc-auto", *BUILD, source=source, environ=(hosts, "DISTCC_FALLBACK=0"))
+    environ = {"DISTCC_AUTO_HOSTS": "worker-1 worker-2 worker-3", "DISTCC_FALLBACK": "0"}
+    done = cluster.run("distcc-auto", *BUILD, source=source, environ=environ)
     assert done.returncode == 0, done.stderr
     assert objects(source) == reference
 
@@ -127,8 +66,8 @@ for port in (3632, 3633, 2222):
 def test_worker_4_cannot_be_reached_from_the_clients_network(cluster: Cluster) -> None:
     done = cluster.run("python3", "-c", CONNECT, cluster.address("worker-4"))
     assert (done.returncode, done.stdout) == (0, ""), done
-    forbidden = "DISTCC_AUTO_FALLBACK_LOCAL_JOBS=0"
-    done = cluster.run("distcc-auto", "make", environ=("DISTCC_AUTO_HOSTS=worker-4", forbidden))
+    environ = {"DISTCC_AUTO_HOSTS": "worker-4", "DISTCC_AUTO_FALLBACK_LOCAL_JOBS": "0"}
+    done = cluster.run("distcc-auto", "make", environ=environ)
     assert done.returncode == 97, done
 
 

@@ -38,8 +38,13 @@ class Program:
         short_lives = 0
         while True:
             began = time.monotonic()
-            self.process = await asyncio.create_subprocess_exec(*self.command, stdin=asyncio.subprocess.DEVNULL)
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+            )
             status = await self.process.wait()
+            # distccd's other processes outlive it, and hold the port that the next one needs.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             short_lives = short_lives + 1 if time.monotonic() - began < SHORT_LIFE_S else 0
             _log.warning("%s ended (%s)", self.name, _how(status))
             if short_lives == SHORT_LIVES:
