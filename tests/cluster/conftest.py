@@ -27,6 +27,7 @@ from tests.cluster.cluster import (
     log_directory,
     remove_left_overs,
 )
+from tests.integration import source_packages
 
 HERE = os.path.join(ROOT, "tests", "cluster")
 # Tests with this fixture need nothing but a list of hosts.
@@ -39,7 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DISTCC_AUTO_HOSTS",
         help="run the acceptance tests against these workers instead of containers",
     )
-
     parser.addoption(
         "--rows",
         metavar="NAME,NAME",
@@ -121,7 +121,7 @@ def images(engine: docker.DockerClient) -> None:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The directory with the sources of a real project."""
-    return lua.fetch(str(tmp_path_factory.mktemp("lua")))
+    return str(source_packages.unpack("lua5.4", tmp_path_factory.mktemp("lua") / "source") / "src")
 
 
 @pytest.fixture(scope="session")
