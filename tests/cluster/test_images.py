@@ -164,6 +164,25 @@ def test_a_hundred_clients_get_statistics_while_distccd_is_restarted(worker: Wor
     assert refused == []
 
 
+def test_a_distccd_that_lost_only_its_parent_process_is_started_again(worker: Worker, tmp_path: object) -> None:
+    def serving() -> set[str]:
+        return set(worker.run("sh", "-c", "grep -lx distccd /proc/[0-9]*/comm | cut -d/ -f3").split())
+
+    before = serving()
+    worker.run("kill", "-KILL", min(before, key=int))
+    wait_until("the old processes to be gone and new ones there", 20, lambda: serving() and not serving() & before)
+    worker.wait_until_ready()
+    assert compile_on(worker, str(tmp_path)).returncode == 0
+
+
+def test_where_memory_runs_out_the_kernel_takes_compilers_before_what_keeps_the_worker_alive(worker: Worker) -> None:
+    script = 'for d in /proc/[0-9]*; do echo "$(cat $d/comm 2>/dev/null) $(cat $d/oom_score_adj 2>/dev/null)"; done'
+    lines = worker.run("sh", "-c", script).splitlines()
+    assert "distccd 500" in lines  # compilers inherit it
+    assert "tini 0" in lines
+    assert "python3 0" in lines
+
+
 def test_orphans_are_reaped(worker: Worker) -> None:
     worker.run("sh", "-c", "sh -c 'sleep 0.01 & exit 0'")
     count = ["sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null | grep -c ') Z ' || true"]
