@@ -16,15 +16,15 @@ $(STAMP): pyproject.toml
 demo: packages-demo $(STAMP) ## Build a real program over three workers on this machine
 	@$(BIN)/distcc-auto demo
 
-test: packages-test check cluster-test ## Run every test, from nothing
+test: check cluster-test ## Run every test, from nothing
 
-check: $(STAMP) ## ruff, mypy --strict, and the tests that need no container
+check: packages-test $(STAMP) ## ruff, mypy --strict, and the tests that need no container
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/unit tests/integration
 
-cluster-test: engine $(STAMP) ## The tests over containers; installs and starts Docker where there is none
+cluster-test: packages-test engine $(STAMP) ## The tests over containers; installs and starts Docker where there is none
 	$(BIN)/pytest -q tests/cluster
 
 images: engine ## Build the worker and client images, and their base without a registry
@@ -33,9 +33,10 @@ images: engine ## Build the worker and client images, and their base without a r
 engine: ## Install and start a Docker engine where there is none
 	@tools/install-docker
 
-bench: packages-test $(STAMP) ## Measure start-up and slot use against their peers
+bench: packages-test $(STAMP) ## Measure start-up, slot use and tunnels against their peers
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.slots
+	$(BIN)/python -m bench.tunnels
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
