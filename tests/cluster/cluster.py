@@ -102,7 +102,12 @@ class Worker(DockerContainer):
         return container
 
     def wait_until_ready(self) -> None:
-        wait_until(f"worker {self.address} to answer: {self.ask()}", START_S, lambda: isinstance(self.ask(), Ready))
+        wait_until(f"worker {self.address} to answer", START_S, lambda: isinstance(self.ask(), Ready))
+
+    def keep_log(self) -> None:
+        """To be called before `stop`, where a test fails."""
+        if self._container is not None:
+            keep_log(self._container)
 
     def stop(self, force: bool = True, delete_volume: bool = True) -> None:
         """Removes the container, whatever state a test has left it in."""
@@ -166,7 +171,7 @@ class Network:
             worker.wait_until_ready()
             yield worker
         except BaseException:
-            keep_log(worker.container)  # before it is removed
+            worker.keep_log()
             raise
         finally:
             worker.stop()

@@ -32,6 +32,8 @@ from tests.integration import source_packages
 HERE = os.path.join(ROOT, "tests", "cluster")
 # Tests with this fixture need nothing but a list of hosts.
 HOSTS_FIXTURE = "cluster_hosts"
+# From nothing, base image included, on two busy CPUs.
+IMAGE_S = 900
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,7 +64,8 @@ def users_hosts(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.timeout(300))
+            # Without what a test waits for before it begins: the first one waits for the images to be built.
+            item.add_marker(pytest.mark.timeout(300, func_only=True))
     if users_hosts(config):
         kept = [item for item in items if HOSTS_FIXTURE in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
@@ -111,11 +114,14 @@ def engine() -> Iterator[docker.DockerClient]:
 def images(engine: docker.DockerClient) -> None:
     """All images that the tests use, built where they are not there or older than their sources."""
     del engine
-    build = [os.path.join(ROOT, "images", "build.py")]
-    subprocess.run([*build, "--client", WORKER_IMAGE.partition(":")[2]], check=True)
-    subprocess.run([*build, OTHER_GCC_IMAGE.partition(":")[2]], check=True)
-    tools = os.path.join(HERE, "network_tools")
-    subprocess.run(["docker", "buildx", "build", "--load", "--quiet", "--tag", NETWORK_TOOLS_IMAGE, tools], check=True)
+    build = os.path.join(ROOT, "images", "build.py")
+    network_tools = os.path.join(HERE, "network_tools")
+    for command in (
+        [build, "--client", WORKER_IMAGE.partition(":")[2]],
+        [build, OTHER_GCC_IMAGE.partition(":")[2]],
+        ["docker", "buildx", "build", "--load", "--quiet", "--tag", NETWORK_TOOLS_IMAGE, network_tools],
+    ):
+        subprocess.run(command, check=True, timeout=IMAGE_S)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,6 @@ from tests.cluster.driving import Build
 NO_LOCAL_HELP = {"DISTCC_FALLBACK": "0", "DISTCC_SKIP_LOCAL_RETRY": "1"}
 
 
-@pytest.mark.timeout(60)
 def test_each_worker_has_this_machines_compiler(cluster_hosts: str, tmp_path: object) -> None:
     source = f"{tmp_path}/answer.c"
     with open(source, "w", encoding="ascii") as file:

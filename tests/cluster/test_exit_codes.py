@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import docker
 import pytest
 
@@ -44,7 +46,7 @@ def in_client(
         environment={"DISTCC_AUTO_HOSTS": hosts, **environ},
         network=network.name,
         mem_limit=mem_limit,
-        labels={LABEL: "0"},
+        labels={LABEL: str(os.getpid())},
         read_only=True,
         detach=True,
     )
