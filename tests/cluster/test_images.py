@@ -196,15 +196,18 @@ SLOW = "int t[256];\n" + "".join(
 )
 
 
-def test_a_stop_waits_for_the_running_job(worker: Worker, tmp_path: object) -> None:
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+def test_a_stop_waits_for_the_running_job(network: Network, tmp_path: object) -> None:
+    with (
+        network.worker(environment={"DISTCC_WORKER_DRAIN_SECONDS": "60"}) as worker,
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
         job = pool.submit(compile_on, worker, str(tmp_path), SLOW)
         wait_until("the worker to compile", 20, worker.is_compiling)
-        worker.container.stop(timeout=30)
+        worker.container.stop(timeout=90)
         assert job.result().returncode == 0, job.result().stderr
-    worker.container.reload()
-    assert worker.container.attrs["State"]["ExitCode"] == 0
-    assert b"jobs cut off: 0" in worker.container.logs()
+        worker.container.reload()
+        assert worker.container.attrs["State"]["ExitCode"] == 0
+        assert b"jobs cut off: 0" in worker.container.logs()
 
 
 @pytest.fixture
