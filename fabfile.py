@@ -3,8 +3,10 @@
 from fabric.main import program
 
 from provisioning import command_line
-from provisioning.tasks import provision
+from provisioning.tasks import deploy, drain, logs, provision, remove, resume, status, sync_compilers, upgrade
 
-__all__ = ["provision"]
+__all__ = ["deploy", "drain", "logs", "provision", "remove", "resume", "status", "sync_compilers", "upgrade"]
 
-command_line.install(program, [provision])
+command_line.install(
+    program, [deploy, drain, logs, provision, remove, resume, status, sync_compilers, upgrade]
+)

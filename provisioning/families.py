@@ -34,6 +34,8 @@ class Family:
     _upgrade: str
     _remove: str
     _removable: str
+    _available: str
+    _upgradable: str | None
     _compiler: Callable[[str, str], tuple[str, ...] | None]
     install_remedy: str
 
@@ -55,6 +57,14 @@ class Family:
 
     def remove(self, packages: Iterable[str]) -> str:
         return f"{self._remove} {shlex.join(packages)}"
+
+    def available(self, packages: Iterable[str]) -> str:
+        """Succeeds when the archive has all of them."""
+        return f"{self._available} {shlex.join(packages)}"
+
+    def upgradable(self, packages: Iterable[str]) -> str | None:
+        """Prints something when a newer version of one of them is there; None where single packages are not upgraded."""
+        return self._upgradable and self._upgradable.replace("PACKAGES", shlex.join(packages))
 
     def removable(self, packages: Iterable[str]) -> str:
         return self._removable.replace("PACKAGES", shlex.join(packages))
@@ -99,6 +109,8 @@ _DEBIAN = Family(
         " | while read -r name; do for ours in PACKAGES; do"
         ' [ "${ours%%:*}" = "${name%%:*}" ] && echo "$ours"; done; done; :'
     ),
+    _available="apt-cache show --no-all-versions",
+    _upgradable="apt-get -s -q install --only-upgrade --no-install-recommends PACKAGES | grep ^Inst",
     _compiler=_debian_compiler,
     install_remedy="is the package in this release's archive, and can the host reach it?",
 )
@@ -114,6 +126,8 @@ _FEDORA = Family(
     _remove="dnf -y --noautoremove remove",
     # All of them, or none: rpm names a missing capability, not the package that has it.
     _removable="if rpm -e --test PACKAGES >&2; then printf '%s\\n' PACKAGES; fi",
+    _available="dnf -q list",
+    _upgradable="dnf -q list --upgrades PACKAGES",
     _compiler=_fedora_compiler,
     install_remedy="on RHEL and its rebuilds distcc-server is in EPEL: dnf install epel-release",
 )
@@ -128,6 +142,8 @@ _ARCH = Family(
     _upgrade="pacman -S --needed --noconfirm",
     _remove="pacman -Rn --noconfirm",
     _removable="if pacman -R --print PACKAGES >/dev/null; then printf '%s\\n' PACKAGES; fi",
+    _available="pacman -Si",
+    _upgradable=None,
     _compiler=_arch_compiler,
     install_remedy="if the package list is old: pacman -Syu there, then run this again",
 )

@@ -22,6 +22,7 @@ _SOURCES = {
     "g++": ("proof.cc", "#include <string>\nstd::string proof(int n) { return std::to_string(n); }\n"),
 }
 _SOURCES["clang"], _SOURCES["clang++"] = _SOURCES["gcc"], _SOURCES["g++"]
+ALL = frozenset(_SOURCES)
 # The section .comment of an object, as gcc and clang write it.
 _IDENTITY = re.compile(rb"(?:GCC: \([^)]*\) [0-9.]+|[A-Za-z ]*clang version [0-9.]+[^\0]*)")
 

@@ -5,32 +5,23 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from distcc_auto.errors import ConfigurationError
 from distcc_auto.hosts import HostSpec, SshHost
-from provisioning import firewall, packages, record, render
+from provisioning import firewall, packages, record, render, service
 from provisioning.errors import HostError
 from provisioning.facts import Facts, gather
 from provisioning.record import Record
+from provisioning.service import Ports
 from provisioning.settings import THIS_MACHINE, WorkerSettings, default_jobs, default_nice
 from provisioning.steps import Host
 from provisioning.targets import Target
 
-_START_S = 15
 # What distccd is asked to run by a gcc or clang client; cc and c++ are sent as what they stand for.
 _COMPILER_NAMES = r"([a-z0-9_]+-)*(gcc|g\+\+|clang|clang\+\+)(-[0-9.]+)?"
 _LIST_COMPILERS = (
     f"ls {render.COMPILERS_DIR} /usr/local/bin /usr/bin 2>/dev/null | grep -xE '{_COMPILER_NAMES}' | sort -u"
 )
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Where distccd listens for jobs and where it tells its statistics."""
-
-    distcc: int
-    stats: int
 
 
 def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
@@ -39,12 +30,12 @@ def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
     facts = gather(host.remote)
     ports = Ports(spec.distcc_port, spec.stats_port)
     tunnel_user = (spec.user if isinstance(spec, SshHost) else None) or render.TUNNEL_USER
-    allow = _allowed(settings.allow, client)
+    allow = allowed_networks(settings.allow, client)
     known = record.read(host.remote) or Record()
-    _check_ports_free(host, ports)
+    check_ports_free(host, ports)
     if settings.tunnel_keys:
         _check_tunnel(host, known, facts, tunnel_user)
-    known = packages.ensure(host, known, facts.family, _wanted_packages(facts, settings.compilers))
+    known = packages.ensure(host, known, facts.family, wanted_packages(facts, settings.compilers))
     known = ensure_links(host, known)
     _ensure_unit(host, facts, settings, ports, allow)
     if settings.tunnel_keys:
@@ -52,9 +43,9 @@ def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
     else:
         known = ensure_no_tunnel_account(host, known)
     if facts.selinux_enforces:
-        _ensure_selinux_ports(host, ports)
+        known = _ensure_selinux_ports(host, known, ports)
     firewall.ensure(host, known, firewall.rules(facts.firewall, allow, (ports.distcc, ports.stats)))
-    _ensure_running(host, ports)
+    ensure_running(host, ports)
     return facts
 
 
@@ -73,14 +64,14 @@ def compilers_there(host: Host) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _allowed(allow: Sequence[str], client: str) -> tuple[str, ...]:
+def allowed_networks(allow: Sequence[str], client: str) -> tuple[str, ...]:
     if THIS_MACHINE in allow and not client:
         raise HostError(f"its sshd does not say where we come from: name our address instead of {THIS_MACHINE}")
     own = f"{client}/128" if ":" in client else f"{client}/32"
     return tuple(dict.fromkeys(own if network == THIS_MACHINE else network for network in allow))
 
 
-def _check_ports_free(host: Host, ports: Ports) -> None:
+def check_ports_free(host: Host, ports: Ports) -> None:
     script = (
         f"systemctl is-active -q {render.UNIT} && exit 0; "
         f"ss -Hltnp '( sport = :{ports.distcc} or sport = :{ports.stats} )'"
@@ -105,7 +96,7 @@ def _check_tunnel(host: Host, known: Record, facts: Facts, user: str) -> None:
         )
 
 
-def _wanted_packages(facts: Facts, compilers: Sequence[str]) -> list[str]:
+def wanted_packages(facts: Facts, compilers: Sequence[str]) -> list[str]:
     wanted = list(facts.family.distcc)
     for compiler in compilers:
         try:
@@ -163,16 +154,25 @@ def _ensure_unit(host: Host, facts: Facts, settings: WorkerSettings, ports: Port
 
 
 def _refused_hardening(host: Host) -> tuple[str, ...]:
-    """The entries of render.HARDENING with which systemd there cannot start a process."""
+    """The entries of render.HARDENING with which systemd there cannot start a process.
 
-    def starts(entries: Sequence[str]) -> str:
-        properties = " ".join(f"-p {shlex.quote(entry)}" for entry in entries)
+    Containers refuse some, a few of them only together: so each is tried on top of those that work.
+    """
+
+    def starts(properties: str) -> str:
         return f"systemd-run --quiet --wait --collect {properties} /bin/true >/dev/null 2>&1"
 
-    if host.ask("hardening", starts(render.HARDENING)).ok:
+    everything = " ".join(f"-p {shlex.quote(entry)}" for entry in render.HARDENING)
+    if host.ask("hardening", starts(everything)).ok:
         return ()
-    script = "\n".join(f"{starts([entry])} || echo {shlex.quote(entry)}" for entry in render.HARDENING)
-    return tuple(host.ask("hardening", script).stdout.splitlines())
+    script = f"""
+set --
+while read -r entry; do
+    if {starts('"$@" -p "$entry"')} </dev/null; then set -- "$@" -p "$entry"; else echo "$entry"; fi
+done <<'ENTRIES'
+{chr(10).join(render.HARDENING)}
+ENTRIES"""
+    return tuple(host.remote.run("hardening", script).stdout.splitlines())
 
 
 def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user: str, ports: Ports) -> Record:
@@ -213,39 +213,25 @@ def _reload_sshd(host: Host) -> None:
     )
 
 
-def _ensure_selinux_ports(host: Host, ports: Ports) -> None:
+def _ensure_selinux_ports(host: Host, known: Record, ports: Ports) -> Record:
     """The policy lets distccd listen on ports of type distccd_port_t, which is 3632 alone (semanage-port(8))."""
     for port in (ports.distcc, ports.stats):
-        host.ensure(
-            f"SELinux: port {port} is distccd's",
-            f"semanage port -l | grep -E '^distccd_port_t +tcp' | grep -qwF {port}",
-            f"semanage port -a -t distccd_port_t -p tcp {port}",
-        )
+        check = f"semanage port -l | grep -E '^distccd_port_t +tcp' | grep -qwF {port}"
+        if host.ask("SELinux", check).ok:
+            continue
+        known = dataclasses.replace(known, selinux_ports=tuple(dict.fromkeys((*known.selinux_ports, str(port)))))
+        host.save(known)
+        host.change(f"SELinux: port {port} is distccd's", f"semanage port -a -t distccd_port_t -p tcp {port}")
+    return known
 
 
-def _ensure_running(host: Host, ports: Ports) -> None:
+def ensure_running(host: Host, ports: Ports) -> None:
     """Enabled, running, and started after the last change of its files and of distccd itself."""
     check = f"""
-systemctl is-enabled -q {render.UNIT} && systemctl is-active -q {render.UNIT} || exit 1
+systemctl is-enabled -q {render.UNIT} && {service.listens(ports)} || exit 1
 [ "$(systemctl show -p NeedDaemonReload --value {render.UNIT})" = no ] || exit 1
 started=$(date -d "$(TZ=UTC systemctl show -p ActiveEnterTimestamp --value {render.UNIT})" +%s) || exit 1
 for file in {render.UNIT_FILE} {render.JOURNAL_FILE} "$(command -v distccd)"; do
     if [ -e "$file" ] && [ "$(stat -c %Z "$file")" -gt "$started" ]; then exit 1; fi
 done"""
-    host.ensure(f"{render.UNIT} enabled and started", check, start_script(ports), timeout_s=_START_S + 45)
-
-
-def start_script(ports: Ports) -> str:
-    """Starts the service anew and succeeds when it listens; shows its last words when it does not."""
-    return f"""
-systemctl daemon-reload && systemctl enable -q {render.UNIT} && systemctl restart {render.UNIT}
-systemctl try-restart systemd-journald@{render.LOG_NAMESPACE}.service
-deadline=$(($(date +%s) + {_START_S}))
-while [ $(date +%s) -lt $deadline ]; do
-    if systemctl is-active -q {render.UNIT} && [ "$(ss -Hltn '( sport = :{ports.distcc} or sport = :{ports.stats} )' |
-        awk '{{ sub(/.*:/, "", $4); print $4 }}' | sort -u | wc -l)" = 2 ]; then exit 0; fi
-    sleep 0.1
-done
-systemctl status --no-pager -n 0 {render.UNIT}
-journalctl --namespace='*' -u {render.UNIT} -n 8 --no-pager -o cat 2>/dev/null || journalctl -u {render.UNIT} -n 8 --no-pager -o cat
-exit 1"""
+    host.ensure(f"{render.UNIT} enabled and started", check, service.start_script(ports), service.START_S + 45)

@@ -24,6 +24,7 @@ class Record:
     accounts: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     firewall: tuple[str, ...] = ()
+    selinux_ports: tuple[str, ...] = ()
     tunnel_user: str | None = None
     container: str | None = None
     before: tuple[str, ...] | None = None

@@ -27,8 +27,11 @@ class Target:
     settings: WorkerSettings
     is_listed: bool
 
-    def entries(self, hostname: str) -> tuple[str, ...]:
-        """What DISTCC_AUTO_HOSTS may hold for this host, the best way first; ssh knows it by `hostname`."""
+    def entries(self, hostname: str, tunnel: tuple[str, int | None] = (TUNNEL_USER, None)) -> tuple[str, ...]:
+        """What DISTCC_AUTO_HOSTS may hold for this host, the best way first; its address is `hostname`.
+
+        `tunnel` is the account that tunnels log in as, and the port of its sshd where that is not the host's own.
+        """
         if self.is_listed:
             return (self.spec.text,)
         ports = self._ports()
@@ -41,8 +44,8 @@ class Target:
             found.append(self.spec.text)
         elif self.settings.tunnel_keys:
             host, ssh_port = split_port(self.destination)
-            name = address(host.rpartition("@")[2], ssh_port or 0).removesuffix(":0")
-            found.append(f"ssh://{TUNNEL_USER}@{name}{''.join(f'/{port}' for port in ports)}")
+            name = address(host.rpartition("@")[2], tunnel[1] or ssh_port or 0).removesuffix(":0")
+            found.append(f"ssh://{tunnel[0]}@{name}{''.join(f'/{port}' for port in ports)}")
         return tuple(found)
 
     def _ports(self) -> tuple[int, ...]:
