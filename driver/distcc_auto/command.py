@@ -32,7 +32,6 @@ _WRAPPERS: Mapping[str, tuple[frozenset[str], int]] = {
     "unbuffer": (frozenset(), 0),
     "strace": (frozenset({"-e", "-o", "-p", "-s", "-u", "-E", "-a", "-P"}), 0),
     "xvfb-run": (frozenset({"-e", "-f", "-n", "-p", "-s", "-w"}), 0),
-    "sudo": (frozenset({"-u", "-g", "-h", "-p", "-C", "-D", "--user", "--group"}), 0),
     "ccache": (frozenset(), 0),
     "distcc": (frozenset(), 0),
     "bear": (frozenset({"-o", "--output", "--config"}), 0),
@@ -149,7 +148,11 @@ def _takes_jobs(name: str, arguments: Sequence[str]) -> bool:
 def _given_jobs(name: str, arguments: Sequence[str]) -> str | None:
     """The user's own number of jobs as it stands in the arguments, None where there is none."""
     is_make = name in _MAKES
+    is_value = False
     for index, word in enumerate(arguments):
+        if is_value:
+            is_value = False
+            continue
         if word == "--" and name != "cmake":  # what follows cmake's is for the build tool below
             return None
         if word in ("-j", "--jobs", "--parallel"):
@@ -157,18 +160,10 @@ def _given_jobs(name: str, arguments: Sequence[str]) -> str | None:
             return " ".join((word, *(value for value in following if value.isdigit())))
         if word.startswith(("--jobs=", "--parallel=")) or (word.startswith("-j") and word[2:].isdigit()):
             return word
-        if is_make and _has_jobs_letter(word):
-            return word
+        if is_make and word.startswith("-") and not word.startswith("--"):
+            # A cluster of short options: the first that takes a value ends it, as in `-kj8` or `-kC dir`.
+            letter = next((letter for letter in word[1:] if letter in "j" + _MAKE_VALUE_LETTERS), "")
+            if letter == "j":
+                return word
+            is_value = letter != "" and word.index(letter) == len(word) - 1
     return None
-
-
-def _has_jobs_letter(word: str) -> bool:
-    """Whether a cluster of make's short options holds a j, as in `-kj8`."""
-    if not word.startswith("-") or word.startswith("--"):
-        return False
-    for letter in word[1:]:
-        if letter == "j":
-            return True
-        if letter in _MAKE_VALUE_LETTERS:
-            return False
-    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,6 @@ from distcc_auto.command import PlacedCommand, place_jobs
 from distcc_auto.errors import CommandError, ConfigurationError
 from distcc_auto.plan import Plan, WorkerSlots, make_plan, rank, worker_slots
 from distcc_auto.probe import Ready, Refused, probe
-
-# How long the distcc client sleeps when every slot is taken; its own 1000 ms leave a third of the slots idle.
-# Measured by bench/slots.
-PAUSE_TIME_MSEC = 20
 
 _OWN_PREFIXES = (settings.PREFIX, "DCCSH_")
 
@@ -51,15 +48,16 @@ def take_survey(configured: settings.Settings) -> Survey:
     """Asks all configured hosts what they can take."""
     workers, refused = [], []
     for answer in probe(configured.hosts, configured.connect_timeout_s, configured.answer_timeout_s):
+        outcome: WorkerSlots | Refused
         if isinstance(answer, Ready):
             messages.trace(f"{answer.host.text}: {answer.stats} in {answer.latency_s * 1000:.1f} ms")
-            answer_or_slots = worker_slots(answer, configured.compiler_memory_mib)
+            outcome = worker_slots(answer, configured.compiler_memory_mib)
         else:
-            answer_or_slots = answer
-        if isinstance(answer_or_slots, WorkerSlots):
-            workers.append(answer_or_slots)
+            outcome = answer
+        if isinstance(outcome, WorkerSlots):
+            workers.append(outcome)
         else:
-            refused.append(answer_or_slots)
+            refused.append(outcome)
     return Survey(rank(workers), tuple(refused))
 
 
@@ -110,7 +108,7 @@ def _run_build(
 
 
 def _summary(plan: Plan, placed: PlacedCommand) -> str:
-    command = " ".join(placed.argv)
+    command = shlex.join(placed.argv)
     if not plan.workers:
         return f"no worker can be used, building with {plan.local_jobs} local jobs: {command}"
     workers = "1 worker" if len(plan.workers) == 1 else f"{len(plan.workers)} workers"
@@ -137,7 +135,7 @@ def build_environment(plan: Plan, placed: PlacedCommand | None, environ: Mapping
         messages.say(f"CCACHE_PREFIX={environ['CCACHE_PREFIX']} is replaced by distcc")
     changes = {"DISTCC_HOSTS": plan.distcc_hosts, "CCACHE_PREFIX": "distcc"}
     if not environ.get("DISTCC_PAUSE_TIME_MSEC"):
-        changes["DISTCC_PAUSE_TIME_MSEC"] = str(PAUSE_TIME_MSEC)
+        changes["DISTCC_PAUSE_TIME_MSEC"] = str(plan.pause_time_ms)
     if placed:
         changes |= placed.environment
     return Environment(changes, tuple(sorted(key for key in environ if key.startswith(_OWN_PREFIXES))))

@@ -24,6 +24,8 @@ def what_ran_where(plan: Plan, configured: Settings) -> Iterator[str]:
             yield f"{name}: unknown, it restarted or does not answer any more"
         else:
             yield f"{name}: {count} jobs, {100 * count / max(total, 1):.0f} %"
+    if plan.workers and not total:
+        yield "no worker got a job: was there anything to compile, and does the build call its compiler through distcc?"
 
 
 def _jobs_done(before: Ready, after: Ready | None) -> int | None:

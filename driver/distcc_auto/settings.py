@@ -123,7 +123,7 @@ def _toml_text(value: object, key: str, source: str) -> str:
     """A TOML value as the text that the environment would have."""
     if key == "HOSTS" and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         return " ".join(value)
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
+    if isinstance(value, str) or (key != "HOSTS" and type(value) in {int, float}):
         return str(value)
     expected = "a string or an array of strings" if key == "HOSTS" else "a number"
     raise ConfigurationError(f"{source}: expected {expected}, got {value!r}")

@@ -1,0 +1,145 @@
+"""How busy the workers' slots are kept: jobs of a known length over 16 slots of real distccd, with a fake compiler.
+
+In one table: the driver, and the same make with a hand-written DISTCC_HOSTS and the distcc client's own settings.
+The ideal is jobs x length / slots; CPU is that of the whole client side (make, distcc, preprocessing).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from distcc_auto.loopback import LoopbackWorker
+
+WORKER_SLOTS = (8, 4, 4)
+SLOTS = sum(WORKER_SLOTS)
+
+# Stands for gcc on both sides: preprocessing is a copy, compiling takes JOB_S seconds and no CPU.
+FAKE_COMPILER = """\
+#!/bin/sh
+output= input= preprocess=
+while [ $# -gt 0 ]; do
+    case $1 in
+    -E) preprocess=1 ;;
+    -o) shift; output=$1 ;;
+    *.c | *.i) input=$1 ;;
+    esac
+    shift
+done
+if [ -n "$preprocess" ]; then
+    exec cat "$input"
+fi
+echo object >"$output"
+exec sleep JOB_S
+"""
+MAKEFILE = """\
+all: $(patsubst %.c,%.o,$(wildcard *.c))
+%.o: %.c
+\t@distcc gcc -c $< -o $@
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    jobs: int
+    job_s: float
+    reach_percent: int
+
+
+@dataclass(frozen=True)
+class Result:
+    wall_s: float
+    client_cpu_s: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.slots", description=__doc__)
+    parser.add_argument("--pause-ms", type=int, action="append", help="measure these DISTCC_PAUSE_TIME_MSEC, too")
+    options = parser.parse_args()
+    print(f"{'jobs':16}{'who':26}{'wall s':>8}{'busy':>7}{'ratio':>7}{'client cpu s':>14}  reach")
+    for case in (Case(160, 1.0, 95), Case(320, 0.25, 85)):
+        with prepared(case) as (directory, environ, specs):
+            driver = [os.path.join(os.path.dirname(sys.executable), "distcc-auto"), "make", "-s"]
+            runs: dict[str, tuple[list[str], dict[str, str]]] = {
+                "hand-written DISTCC_HOSTS": (["make", "-s", f"-j{SLOTS + 2}"], {"DISTCC_HOSTS": hand_written(specs)}),
+                "distcc-auto": (driver, {"DISTCC_AUTO_HOSTS": " ".join(specs)}),
+            }
+            for pause_ms in options.pause_ms or []:
+                changes = {"DISTCC_AUTO_HOSTS": " ".join(specs), "DISTCC_PAUSE_TIME_MSEC": str(pause_ms)}
+                runs[f"distcc-auto, pause {pause_ms} ms"] = (driver, changes)
+            peer: Result | None = None
+            for who, (command, changes) in runs.items():
+                result = run_once(command, directory, environ | changes)
+                peer = peer or result
+                print_row(case, who, result, peer)
+
+
+def print_row(case: Case, who: str, result: Result, peer: Result) -> None:
+    ideal_s = case.jobs * case.job_s / SLOTS
+    reach = f"{case.reach_percent} %, cpu of the first" if who == "distcc-auto" else ""
+    print(
+        f"{f'{case.jobs} x {case.job_s:g} s':16}{who:26}{result.wall_s:8.2f}{100 * ideal_s / result.wall_s:6.1f}%"
+        f"{peer.wall_s / result.wall_s:7.2f}{result.client_cpu_s:14.2f}  {reach}".rstrip(),
+        flush=True,
+    )
+
+
+def hand_written(specs: list[str]) -> str:
+    addresses = [spec.rpartition(":")[0] for spec in specs]
+    return " ".join(f"{address}/{slots},lzo" for address, slots in zip(addresses, WORKER_SLOTS, strict=True))
+
+
+@contextlib.contextmanager
+def prepared(case: Case) -> Iterator[tuple[str, dict[str, str], list[str]]]:
+    """A directory with a Makefile and sources, the environment, and running workers' host entries."""
+    with contextlib.ExitStack() as stack:
+        root = stack.enter_context(tempfile.TemporaryDirectory(prefix="distcc-auto-bench-"))
+        os.chmod(root, 0o755)  # noqa: S103  (the workers run as another user)
+        binaries, project, distcc_dir = (os.path.join(root, name) for name in ("bin", "project", "distcc"))
+        for path in (binaries, project, distcc_dir):
+            os.mkdir(path)
+        compiler = os.path.join(binaries, "gcc")
+        write(compiler, FAKE_COMPILER.replace("JOB_S", f"{case.job_s:g}"))
+        os.chmod(compiler, 0o755)  # noqa: S103
+        # The distcc client turns gcc into its full name before it asks a worker for it.
+        os.symlink("gcc", os.path.join(binaries, f"{os.uname().machine}-linux-gnu-gcc"))
+        write(os.path.join(project, "Makefile"), MAKEFILE)
+        for index in range(case.jobs):
+            write(os.path.join(project, f"file{index:03}.c"), f"int f{index};\n")
+        path = f"{binaries}:{os.environ['PATH']}"
+        workers = [
+            stack.enter_context(LoopbackWorker(slots, f"127.0.0.{number}", path=path))
+            for number, slots in enumerate(WORKER_SLOTS, start=2)
+        ]
+        environ = os.environ | {"PATH": path, "DISTCC_DIR": distcc_dir, "DISTCC_FALLBACK": "0"}
+        yield project, environ, [worker.spec for worker in workers]
+
+
+def write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def run_once(command: list[str], directory: str, environ: Mapping[str, str]) -> Result:
+    for name in os.listdir(directory):
+        if name.endswith(".o"):
+            os.unlink(os.path.join(directory, name))
+    started_s = time.perf_counter()
+    process = subprocess.Popen(command, cwd=directory, env=environ, stderr=subprocess.DEVNULL)
+    _, wait_status, usage = os.wait4(process.pid, 0)
+    wall_s = time.perf_counter() - started_s
+    process.returncode = os.waitstatus_to_exitcode(wait_status)
+    if process.returncode:
+        sys.exit(f"{command} ended with {process.returncode}")
+    return Result(wall_s, usage.ru_utime + usage.ru_stime)
+
+
+if __name__ == "__main__":
+    main()

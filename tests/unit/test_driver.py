@@ -1,0 +1,57 @@
+"""The environment that a build gets, and what the driver refuses before it asks anybody."""
+
+from __future__ import annotations
+
+import pytest
+
+from distcc_auto.command import PlacedCommand
+from distcc_auto.driver import Options, build_environment, drive
+from distcc_auto.errors import ConfigurationError
+from distcc_auto.plan import Plan
+
+PLAN = Plan((), 2, "2 wanted", 0)
+
+
+def environment(placed: PlacedCommand | None = None, **environ: str) -> dict[str, str]:
+    return build_environment(PLAN, placed, environ).apply(environ)
+
+
+def test_the_build_gets_hosts_prefix_and_pause_and_none_of_our_variables() -> None:
+    assert environment(HOME="/home", DISTCC_AUTO_HOSTS="a", DISTCC_AUTO_NEW="x", DCCSH_DEBUG="1") == {
+        "HOME": "/home",
+        "DISTCC_HOSTS": "localhost/2 --localslots=2",
+        "CCACHE_PREFIX": "distcc",
+        "DISTCC_PAUSE_TIME_MSEC": "20",
+    }
+
+
+def test_the_users_own_pause_stays() -> None:
+    assert environment(DISTCC_PAUSE_TIME_MSEC="300")["DISTCC_PAUSE_TIME_MSEC"] == "300"
+
+
+def test_what_the_command_needs_is_added() -> None:
+    assert environment(PlacedCommand(("sh",), {"MAKEFLAGS": "-j2"}), MAKEFLAGS="k")["MAKEFLAGS"] == "-j2"
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"), [({"DISTCC_HOSTS": "a/4"}, "ignored"), ({"CCACHE_PREFIX": "icecc"}, "replaced by distcc")]
+)
+def test_what_of_the_user_is_overwritten_is_said(
+    environ: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert environment(None, **environ)["CCACHE_PREFIX"] == "distcc"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "said"),
+    [
+        ([], Options(), "no build command"),
+        ([], Options(dry_run=True), "no build command"),
+        (["make"], Options(json=True), "--json goes with"),
+        (["make"], Options(explain=True, report=True), "--report tells about a build"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(command: list[str], options: Options, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        drive(command, options, {"DISTCC_AUTO_HOSTS": "a"})
