@@ -23,6 +23,7 @@ from provisioning.steps import Host
 _NAME = re.compile(r"((?P<triplet>[a-z0-9_]+-[a-z0-9_-]+)-)?(?P<tool>gcc|g\+\+|clang|clang\+\+)(?P<version>-[0-9]+)?")
 _VERSION = re.compile(r"\b(\d+)\.\d+(\.\d+)?\b")
 _ASK_S = 20
+_HOST_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def sync(host: Host, here: Sequence[Compiler]) -> tuple[Difference, ...]:
     ensure_links(host, known)
     if host.dry_run:
         return ()
-    there = _ask(host, here)
+    there = _ask(host, here, f"{render.COMPILERS_DIR}:{_HOST_PATH}")
     found = (Difference(one.name, one.identity, there.get(one.name, "")) for one in here)
     return tuple(one for one in found if one.here != one.there)
 
@@ -119,11 +120,11 @@ def _twin(one: Compiler, there: Mapping[str, str]) -> str | None:
     return next((name for name in (one.name, versioned_name(one)) if there.get(name) == one.identity), None)
 
 
-def _ask(host: Host, here: Iterable[Compiler]) -> dict[str, str]:
-    """Name -> identity of those that the worker has, as its own PATH has them."""
+def _ask(host: Host, here: Iterable[Compiler], path: str = _HOST_PATH) -> dict[str, str]:
+    """Name -> identity of those that the worker has in `path`."""
     names = {name for one in here for name in (one.name, versioned_name(one))}
     script = (
-        f"PATH=/usr/local/bin:/usr/bin:/bin; for name in {shlex.join(sorted(names))}; do "
+        f"PATH={path}; for name in {shlex.join(sorted(names))}; do "
         'if path=$(command -v "$name"); then echo "$name=$("$path" --version 2>/dev/null | head -n 1)"; fi; done'
     )
     lines = host.remote.run("compilers", script).stdout.splitlines()

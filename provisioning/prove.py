@@ -64,7 +64,7 @@ def prove(entry: str, compilers_there: Collection[str]) -> Proof:
             with open(os.path.join(directory, file), "w", encoding="ascii") as source:
                 source.write(text)
         script = " && ".join(f"distcc {name} -c {_SOURCES[name][0]} -o {name}.o" for name in names)
-        command = [sys.executable, "-c", "from distcc_auto.cli import main; main()", "sh", "-c", script]
+        command = [sys.executable, "-m", "distcc_auto", "sh", "-c", script]
         environment = _environment(entry, directory)
         done = _run(command, directory, environment)
         if done.returncode != 0:
