@@ -102,8 +102,8 @@ class BareHost:
         return self.run("dpkg-query -W; command -v rpm >/dev/null && rpm -qa | sort; :").splitlines()
 
     def files(self) -> list[str]:
-        """Every file but logs and the package managers' own bookkeeping, with accounts as if they were files."""
-        pruned = "/proc /sys /run /tmp /dev /home /root /var/log /var/lib/apt /var/cache /var/lib/dnf /usr/lib/sysimage /var/lib/rpm"
+        """Every file but logs and the bookkeeping of package managers and firewalld; and every account."""
+        pruned = "/proc /sys /run /tmp /dev /home /root /var/log /var/lib/apt /var/cache /var/lib/dnf /usr/lib/sysimage /var/lib/rpm /etc/firewalld"
         paths = " -o ".join(f"-path {path}" for path in pruned.split())
         listing = self.run(f"find / -xdev \\( {paths} \\) -prune -o -print; cat /etc/passwd /etc/group; ls -d /var/log/journal/*")
         return sorted(line for line in listing.splitlines() if not line.endswith(("~", "-")))
