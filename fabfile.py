@@ -7,6 +7,4 @@ from provisioning.tasks import deploy, drain, logs, provision, remove, resume, s
 
 __all__ = ["deploy", "drain", "logs", "provision", "remove", "resume", "status", "sync_compilers", "upgrade"]
 
-command_line.install(
-    program, [deploy, drain, logs, provision, remove, resume, status, sync_compilers, upgrade]
-)
+command_line.install(program, [deploy, drain, logs, provision, remove, resume, status, sync_compilers, upgrade])

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from fabric import Task
 from fabric.main import Fab as Program
-from invoke.parser import Argument
+from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
 
 

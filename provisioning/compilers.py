@@ -61,7 +61,7 @@ class Difference:
 
 
 def local_compilers(path: str, machine: str) -> tuple[Compiler, ...]:
-    """This machine's own compilers that are in `path`: not those for other machines, nor distcc's and ccache's names."""
+    """This machine's own compilers that are in `path`: not cross-compilers, nor distcc's and ccache's names."""
     found: dict[str, str] = {}
     for directory in path.split(os.pathsep):
         try:

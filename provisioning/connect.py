@@ -34,7 +34,7 @@ class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
         self._destination = destination
         self._port = port
 
-    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+    def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> None:
         digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
         host, _ = split_port(self._destination)
         raise UnreachableError(
@@ -110,7 +110,10 @@ def connect(
         connect_timeout=CONNECT_TIMEOUT_S,
         connect_kwargs=_login(found, config),
     )
-    for path in [*found.get("globalknownhostsfile", [""])[0].split(), *found.get("userknownhostsfile", [""])[0].split()]:
+    for path in [
+        *found.get("globalknownhostsfile", [""])[0].split(),
+        *found.get("userknownhostsfile", [""])[0].split(),
+    ]:
         expanded = os.path.expanduser(path)
         if os.path.isfile(expanded):
             connection.client.load_system_host_keys(expanded)

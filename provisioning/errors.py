@@ -18,7 +18,7 @@ class UnreachableError(HostError):
     """Raised when there is no ssh connection to the host that may be used."""
 
 
-class CommandFailed(HostError):  # noqa: N818  (what happened, as fabric names it)
+class CommandFailed(HostError):
     """Raised when a command on the host ends with another status than 0, or not in time (`exit_code` is None)."""
 
     def __init__(self, phase: str, command: str, exit_code: int | None, output: str, remedy: str = "") -> None:

@@ -30,7 +30,7 @@ grep -qsiE '^[[:space:]]*Include[[:space:]]+"?/etc/ssh/sshd_config\.d/\*\.conf' 
 
 @dataclass(frozen=True)
 class Facts:
-    """One host. `firewall` is "ufw", "firewalld" or "" when neither is active; `selinux_enforces` is about all of it."""
+    """One host. `firewall` is "ufw", "firewalld", or "" when neither is active; `container` is its kind, or ""."""
 
     family: Family
     os_name: str

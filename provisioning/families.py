@@ -63,7 +63,7 @@ class Family:
         return f"{self._available} {shlex.join(packages)}"
 
     def upgradable(self, packages: Iterable[str]) -> str | None:
-        """Prints something when a newer version of one of them is there; None where single packages are not upgraded."""
+        """Prints a line for each that has a newer version; None where single packages are not upgraded."""
         return self._upgradable and self._upgradable.replace("PACKAGES", shlex.join(packages))
 
     def removable(self, packages: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The host's firewall, where one is active: opened for the allowed clients, closed again for those that no longer are."""
+"""The host's firewall, where one is active: opened for the allowed clients, closed for those that are no more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def check(rule: str) -> str:
     manager, network, port = rule.split()
     if manager == "ufw":
         source = network.removesuffix("/32").removesuffix("/128")
-        return f"ufw show added | grep -qxF \"ufw allow from {source} to any port {port} proto tcp comment '{_COMMENT}'\""
+        return (
+            f"ufw show added | grep -qxF \"ufw allow from {source} to any port {port} proto tcp comment '{_COMMENT}'\""
+        )
     return _firewalld("query", network, port)
 
 

@@ -36,9 +36,7 @@ def say(name: str, text: str) -> None:
         print("\n".join(f"{name}: {line}" for line in text.splitlines()), flush=True)
 
 
-def on_each(
-    targets: Sequence[Target], work: Callable[[Target], _ValueT]
-) -> tuple[list[Done[_ValueT]], list[Failed]]:
+def on_each(targets: Sequence[Target], work: Callable[[Target], _ValueT]) -> tuple[list[Done[_ValueT]], list[Failed]]:
     """Runs `work` for every target; those that fail are told of on standard error, and the others go on."""
     done, failed = [], []
     with ThreadPoolExecutor(max_workers=min(len(targets), MOST_AT_ONCE)) as pool:

@@ -22,7 +22,6 @@ _SOURCES = {
     "g++": ("proof.cc", "#include <string>\nstd::string proof(int n) { return std::to_string(n); }\n"),
 }
 _SOURCES["clang"], _SOURCES["clang++"] = _SOURCES["gcc"], _SOURCES["g++"]
-ALL = frozenset(_SOURCES)
 # The section .comment of an object, as gcc and clang write it.
 _IDENTITY = re.compile(rb"(?:GCC: \([^)]*\) [0-9.]+|[A-Za-z ]*clang version [0-9.]+[^\0]*)")
 
@@ -72,9 +71,13 @@ def prove(entry: str, compilers_there: Collection[str]) -> Proof:
         compiled = []
         for name in names:
             # A name that is a masquerade of distcc here compiles here, too.
-            _run([name, "-c", _SOURCES[name][0], "-o", "here.o"], directory, environment | {"DISTCC_HOSTS": "localhost"})
+            _run(
+                [name, "-c", _SOURCES[name][0], "-o", "here.o"], directory, environment | {"DISTCC_HOSTS": "localhost"}
+            )
             compiled.append(
-                Compiled(name, _identity(os.path.join(directory, f"{name}.o")), _identity(os.path.join(directory, "here.o")))
+                Compiled(
+                    name, _identity(os.path.join(directory, f"{name}.o")), _identity(os.path.join(directory, "here.o"))
+                )
             )
     return Proof(entry, tuple(compiled), time.monotonic() - started_s)
 
@@ -134,4 +137,6 @@ def tell_proof(host: Host, proof: Proof) -> None:
     host.say(f"proved: compiled through {proof.entry} in {proof.duration_s:.1f} s by {made}")
     for one in proof.compiled:
         if one.there != one.here:
-            host.warn(f"{one.compiler} is '{one.there}' there and '{one.here}' here: fab sync-compilers {host.remote.name}")
+            host.warn(
+                f"{one.compiler} is '{one.there}' there and '{one.here}' here: fab sync-compilers {host.remote.name}"
+            )

@@ -22,6 +22,13 @@ _COMPILER_NAMES = r"([a-z0-9_]+-)*(gcc|g\+\+|clang|clang\+\+)(-[0-9.]+)?"
 _LIST_COMPILERS = (
     f"ls {render.COMPILERS_DIR} /usr/local/bin /usr/bin 2>/dev/null | grep -xE '{_COMPILER_NAMES}' | sort -u"
 )
+# A configuration that sshd does not take must not stay: it would lock everybody out at its next start.
+_RELOAD_SSHD = f"""
+mkdir -p /run/sshd
+if ! $(command -v sshd || echo /usr/sbin/sshd) -t; then rm -f {render.SSHD_FILE}; exit 1; fi
+for unit in ssh sshd; do
+    if systemctl is-active -q $unit.service; then systemctl reload $unit.service; fi
+done"""
 
 
 def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
@@ -53,8 +60,8 @@ def require_clients(target: Target) -> None:
     """Raises ConfigurationError when nobody would be let in: there is no default, since it would be the wrong one."""
     if not (target.settings.allow or target.settings.tunnel_keys or isinstance(target.spec, SshHost)):
         raise ConfigurationError(
-            f"{target.name}: who may compile there? Name addresses or networks with --allow (--allow {THIS_MACHINE} for "
-            "this one), or public keys for tunnels with --tunnel-key; in the inventory: allow, tunnel_keys"
+            f"{target.name}: who may compile there? Name addresses or networks with --allow (--allow {THIS_MACHINE} "
+            "for this one), or public keys for tunnels with --tunnel-key; in the inventory: allow, tunnel_keys"
         )
 
 
@@ -92,7 +99,7 @@ def _check_tunnel(host: Host, known: Record, facts: Facts, user: str) -> None:
     if known.tunnel_user != user and host.ask("tunnel account", f"getent passwd {shlex.quote(user)}").ok:
         raise HostError(
             f"the account {user} is there already and is not ours; tunnels through an account that you have need no "
-            "tunnel keys: host = \"ssh://USER@HOST\" alone"
+            'tunnel keys: host = "ssh://USER@HOST" alone'
         )
 
 
@@ -189,28 +196,18 @@ def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user:
         f" --comment 'tunnels to distccd' --password '*' {user}",
     )
     host.ensure_file(render.KEYS_FILE, "\n".join(keys) + "\n")
-    if host.ensure_file(render.SSHD_FILE, render.sshd(user, ports.distcc, ports.stats)):
-        _reload_sshd(host)
+    host.ensure_file(render.SSHD_FILE, render.sshd(user, ports.distcc, ports.stats), then=_RELOAD_SSHD)
     return known
 
 
 def ensure_no_tunnel_account(host: Host, known: Record) -> Record:
-    if host.ensure_absent(render.SSHD_FILE):
-        _reload_sshd(host)
+    host.ensure_absent(render.SSHD_FILE, then=_RELOAD_SSHD)
     host.ensure_absent(render.KEYS_FILE)
     if user := known.tunnel_user:
         host.ensure(f"no account {user}", f"! getent passwd {user}", f"userdel {user}")
         known = dataclasses.replace(known, tunnel_user=None)
         host.save(known)
     return known
-
-
-def _reload_sshd(host: Host) -> None:
-    host.change(
-        "sshd reads its configuration again",
-        f"mkdir -p /run/sshd; if ! $(command -v sshd || echo /usr/sbin/sshd) -t; then rm -f {render.SSHD_FILE}; exit 1; fi\n"
-        "for unit in ssh sshd; do if systemctl is-active -q $unit.service; then systemctl reload $unit.service; fi; done",
-    )
 
 
 def _ensure_selinux_ports(host: Host, known: Record, ports: Ports) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from provisioning.errors import HostError
 from provisioning.remote import Remote
@@ -27,6 +28,7 @@ class Record:
     selinux_ports: tuple[str, ...] = ()
     tunnel_user: str | None = None
     container: str | None = None
+    images: tuple[str, ...] = ()
     before: tuple[str, ...] | None = None
 
 
@@ -37,7 +39,10 @@ def read(remote: Remote) -> Record | None:
         return None
     try:
         document = json.loads(text)
-        return Record(**{key: tuple(value) if isinstance(value, list) else value for key, value in document.items()})
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in document.items()
+        }
+        return Record(**values)
     except (ValueError, TypeError, AttributeError) as error:
         raise HostError(f"{FILE} there is not a record of this version: {error}") from None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-import invoke
 from fabric import Connection
 from invoke.exceptions import AuthFailure, CommandTimedOut
+from invoke.runners import Result
 
 from provisioning.connect import reaching
 from provisioning.errors import CommandFailed, HostError
@@ -84,7 +84,7 @@ class Remote:
         if as_root:
             command = f"env {command}"
         try:
-            result: invoke.Result = reaching(
+            result: Result = reaching(
                 self.connection,
                 lambda: start(command, hide=True, warn=True, in_stream=False, timeout=timeout_s),
             )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import shlex
 
-from provisioning import firewall, packages, record, render
-from provisioning.families import Family
+from provisioning import firewall, packages, record, render, service
 from provisioning.facts import gather
+from provisioning.families import Family
 from provisioning.provision import ensure_no_tunnel_account
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
@@ -21,18 +21,22 @@ def remove(host: Host) -> None:
     known = record.read(host.remote)
     if known is None:
         return
-    if known.container:
-        _remove_container(host, known.container)
+    if known.container or known.images:
+        _remove_container(host, known)
     else:
         _remove_worker(host, known)
     host.ensure_absent(render.STATE_DIR)
 
 
-def _remove_container(host: Host, name: str) -> None:
-    engine = "$(command -v docker || command -v podman)"
-    image = f"image=$({engine} inspect --format '{{{{.Image}}}}' {name})"
-    script = f"{image} && {engine} rm -f {name} && {{ {engine} rmi $image || :; }}"
-    host.ensure(f"no container {name}", f"! {engine} inspect {name}", script, timeout_s=300)
+def _remove_container(host: Host, known: Record) -> None:
+    if name := known.container:
+        volume = f"{service.ENGINE} volume rm {name}"
+        script = f"{service.ENGINE} rm -f {name} && {{ {volume} || :; }}"
+        host.ensure(f"no container {name}", f"! {service.ENGINE} inspect {name}", script, timeout_s=300)
+    for image in known.images:
+        check = f"! {service.ENGINE} image inspect {image}"
+        # One that another container uses by now stays.
+        host.ensure(f"no image {image[:19]}", check, f"{service.ENGINE} rmi {image} || :", timeout_s=300)
 
 
 def _remove_worker(host: Host, known: Record) -> None:
@@ -52,7 +56,10 @@ def _remove_worker(host: Host, known: Record) -> None:
             f"semanage port -d -t distccd_port_t -p tcp {port}",
         )
     if host.ensure_absent(render.UNIT_FILE):
-        host.change("systemd has forgotten the service", f"systemctl daemon-reload; systemctl reset-failed {render.UNIT} 2>/dev/null; :")
+        host.change(
+            "systemd has forgotten the service",
+            f"systemctl daemon-reload; systemctl reset-failed {render.UNIT} 2>/dev/null; :",
+        )
     host.ensure_absent(render.JOURNAL_FILE)
     instance = f"systemd-journald@{render.LOG_NAMESPACE}"
     host.ensure(
@@ -79,8 +86,17 @@ def _remove_packages(host: Host, known: Record, family: Family) -> None:
         known = dataclasses.replace(known, packages=tuple(sorted({*known.packages, *brought})))
     ours = [name for name in known.packages if name in packages.installed(host, family)]
     if ours:
-        host.ensure("packages: finish the interrupted installation", "[ -z \"$(dpkg --audit 2>/dev/null)\" ]", family.repair, PACKAGES_S)
-        free = host.remote.run("packages that nothing else needs", family.removable(ours)).words if not host.dry_run else ours
+        host.ensure(
+            "packages: finish the interrupted installation",
+            '[ -z "$(dpkg --audit 2>/dev/null)" ]',
+            family.repair,
+            PACKAGES_S,
+        )
+        free = (
+            host.remote.run("packages that nothing else needs", family.removable(ours)).words
+            if not host.dry_run
+            else ours
+        )
         if kept := [name for name in ours if name not in free]:
             host.warn(f"packages that something else needs by now stay: {' '.join(kept)}")
         if free:

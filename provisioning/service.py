@@ -59,7 +59,7 @@ def log_command(lines: int) -> str:
 
 def last_log_lines(host: Host, lines: int) -> str:
     known = known_record(host)
-    script = f"{_ENGINE} logs --tail {lines} {known.container} 2>&1" if known.container else log_command(lines)
+    script = f"{ENGINE} logs --tail {lines} {known.container} 2>&1" if known.container else log_command(lines)
     return host.remote.run("logs", script).stdout or "(nothing logged)"
 
 
@@ -72,7 +72,9 @@ def drain(host: Host, limit_s: int) -> None:
     known = known_record(host)
     if known.container:
         name = known.container
-        host.ensure(f"drained: container {name} stopped", _is_stopped(name), f"{_ENGINE} stop -t {limit_s} {name}", limit_s + 60)
+        host.ensure(
+            f"drained: container {name} stopped", _is_stopped(name), f"{ENGINE} stop -t {limit_s} {name}", limit_s + 60
+        )
         return
     host.ensure(
         "drained",
@@ -86,17 +88,17 @@ def resume(host: Host, ports: Ports) -> None:
     known = known_record(host)
     if known.container:
         name = known.container
-        host.ensure(f"container {name} started", f"! {{ {_is_stopped(name)}; }}", f"{_ENGINE} start {name}")
+        host.ensure(f"container {name} started", f"! {{ {_is_stopped(name)}; }}", f"{ENGINE} start {name}")
         return
     check = f"systemctl is-enabled -q {render.UNIT} && {listens(ports)}"
     host.ensure(f"{render.UNIT} enabled and started", check, start_script(ports), START_S + 45)
 
 
-_ENGINE = "$(command -v docker || command -v podman)"
+ENGINE = "$(command -v docker || command -v podman)"
 
 
 def _is_stopped(container: str) -> str:
-    return f'[ "$({_ENGINE} inspect --format "{{{{.State.Running}}}}" {container})" = false ]'
+    return f'[ "$({ENGINE} inspect --format "{{{{.State.Running}}}}" {container})" = false ]'
 
 
 _DRAIN = rf"""

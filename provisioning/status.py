@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from provisioning import record, render
+from provisioning import record, render, service
 from provisioning.steps import Host
 
 # "key=value" lines.
@@ -47,8 +47,7 @@ def status(host: Host) -> Status:
     known = record.read(host.remote)
     values = host.remote.run("status", _SCRIPT).stdout
     if known and known.container:
-        engine = "$(command -v docker || command -v podman)"
-        script = f"{engine} inspect --format '{{{{.State.Status}}}}' {known.container}"
+        script = f"{service.ENGINE} inspect --format '{{{{.State.Status}}}}' {known.container}"
         values += f"container={host.ask('status', script).stdout.strip()}\n"
     return parse(values)
 

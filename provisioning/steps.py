@@ -1,4 +1,4 @@
-"""Changes to one host, each looked at before it is made: a second run finds nothing to do, a dry run stops after looking."""
+"""Changes to one host, each looked at before it is made: a second run has nothing to do, a dry run only looks."""
 
 from __future__ import annotations
 
@@ -46,24 +46,27 @@ class Host:
         self.change(what, script, timeout_s)
         return True
 
-    def ensure_file(self, path: str, text: str, mode: str = "0644") -> bool:
-        """Makes `path` hold `text`, owned by root; whether there was anything to do. It is never seen half written."""
+    def ensure_file(self, path: str, text: str, then: str = ":") -> bool:
+        """Makes `path` hold `text`, owned by root, and runs `then`; whether there was anything to do.
+
+        It is never seen half written.
+        """
         encoded = base64.b64encode(text.encode()).decode()
         quoted, fresh = shlex.quote(path), shlex.quote(f"{path}.new")
         check = (
-            f'[ "$(stat -c "%#a %U" {quoted} 2>/dev/null)" = "{mode} root" ] && '
+            f'[ "$(stat -c "%#a %U" {quoted} 2>/dev/null)" = "0644 root" ] && '
             f"echo {encoded} | base64 -d | cmp -s - {quoted}"
         )
         script = (
-            f"mkdir -p $(dirname {quoted}) && echo {encoded} | base64 -d >{fresh} && chmod {mode} {fresh} && "
-            f"chown root:root {fresh} && mv {fresh} {quoted}"
+            f"mkdir -p $(dirname {quoted}) && echo {encoded} | base64 -d >{fresh} && chmod 0644 {fresh} && "
+            f"chown root:root {fresh} && mv {fresh} {quoted} && {{ {then}; }}"
         )
         return self.ensure(path, check, script)
 
-    def ensure_absent(self, path: str) -> bool:
-        """Removes a file or directory, and its directory when that was ours; whether it was there."""
+    def ensure_absent(self, path: str, then: str = ":") -> bool:
+        """Removes a file or directory and runs `then`; whether it was there."""
         quoted = shlex.quote(path)
-        return self.ensure(f"no {path}", f"[ ! -e {quoted} ] && [ ! -L {quoted} ]", f"rm -rf {quoted}")
+        return self.ensure(f"no {path}", f"[ ! -e {quoted} ] && [ ! -L {quoted} ]", f"rm -rf {quoted} && {{ {then}; }}")
 
     def save(self, new: Record) -> None:
         """Writes the record. It is not counted as a change: it only tells of them."""

@@ -1,4 +1,4 @@
-"""The Fabric tasks. Each finds its hosts, works on all of them at once, tells what came of it, and exits with 1 when one failed."""
+"""The Fabric tasks: each works on all its hosts at once, tells what came of it, and exits with 1 when one failed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from fabric import Task, task
-from invoke import Context
+from invoke.context import Context
 from invoke.exceptions import Exit
 
 from distcc_auto.errors import ConfigurationError, DistccAutoError
@@ -36,6 +36,7 @@ _HOST_HELP = {
 }
 DRAIN_S = 120
 _DRY_RUN = "look, and show what would change; change nothing"
+
 
 def _targets(
     hosts: Sequence[str], group: str | None, inventory: str | None, options: dict[str, Any] | None = None
@@ -191,9 +192,7 @@ def resume(
     c: Context, host: list[str], group: str | None = None, inventory: str | None = None, dry_run: bool = False
 ) -> None:
     """HOST...: take jobs again after `fab drain`."""
-    _change_each(
-        c, _targets(host, group, inventory), dry_run, lambda one, target: service.resume(one, _ports(target))
-    )
+    _change_each(c, _targets(host, group, inventory), dry_run, lambda one, target: service.resume(one, _ports(target)))
 
 
 @_task("compiler", compiler="as for provision", limit="seconds to wait for running jobs", dry_run=_DRY_RUN)
@@ -216,9 +215,7 @@ def upgrade(
 
 
 @_task(lines="how many")
-def logs(
-    c: Context, host: list[str], group: str | None = None, inventory: str | None = None, lines: int = 20
-) -> None:
+def logs(c: Context, host: list[str], group: str | None = None, inventory: str | None = None, lines: int = 20) -> None:
     """HOST...: the last lines of each worker's log."""
     targets = _targets(host, group, inventory)
     _, failed = _on_each(c, targets, False, lambda one, _: one.say(service.last_log_lines(one, lines)))
@@ -269,15 +266,13 @@ def deploy(
         _tell_changes(one)
         entry = target.entries(one.remote.connection.host, (deploying.SSH_USER, deploying.SSH_PORT))[0]
         if proof and not dry_run:
-            prove.tell_proof(one, prove.prove(entry, prove.ALL))
+            prove.tell_proof(one, prove.prove(entry, deploying.compilers_there(one)))
         return entry
 
     _print_entries(*_on_each(c, targets, dry_run, work), dry_run)
 
 
-def _change_each(
-    c: Context, targets: Sequence[Target], dry_run: bool, work: Callable[[Host, Target], None]
-) -> None:
+def _change_each(c: Context, targets: Sequence[Target], dry_run: bool, work: Callable[[Host, Target], None]) -> None:
     def tell(one: Host, target: Target) -> None:
         work(one, target)
         _tell_changes(one)

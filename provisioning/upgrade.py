@@ -23,7 +23,9 @@ def upgrade(host: Host, settings: WorkerSettings, ports: service.Ports, drain_s:
     names = sorted(name for name in ours if name in present or not packages.missing([name], present))
     script = facts.family.upgradable(names)
     if script is None:
-        raise HostError(f"{facts.os_name} upgrades all packages or none (pacman -Syu there), then run `fab provision` again")
+        raise HostError(
+            f"{facts.os_name} upgrades all packages or none (pacman -Syu there), then run `fab provision` again"
+        )
     if not host.dry_run:
         host.remote.run("package list", facts.family.refresh, PACKAGES_S)
     newer = host.ask("newer packages", script, PACKAGES_S).stdout.strip().splitlines()

@@ -80,9 +80,7 @@ def load(path: str) -> Inventory:
     if "host" in defaults:
         raise ConfigurationError(f"{path}: defaults.host: every host has its own")
     entries = {name: _entry(name, value, defaults, path) for name, value in _table(document, "hosts", path).items()}
-    groups = {
-        name: _members(name, value, entries, path) for name, value in _table(document, "groups", path).items()
-    }
+    groups = {name: _members(name, value, entries, path) for name, value in _table(document, "groups", path).items()}
     return Inventory(path, entries, groups, defaults)
 
 

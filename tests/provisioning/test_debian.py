@@ -71,7 +71,9 @@ def test_a_power_cut_in_the_middle_of_the_installation_is_survived(
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_for("dpkg unpacks", lambda: "half" in bare.run("dpkg-query -W -f '${db:Status-Status}\\n'", check=False), 200)
+        wait_for(
+            "dpkg unpacks", lambda: "half" in bare.run("dpkg-query -W -f '${db:Status-Status}\\n'", check=False), 200
+        )
         bare.power_cut()
     finally:
         running.send_signal(signal.SIGKILL)

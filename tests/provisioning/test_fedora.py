@@ -29,9 +29,11 @@ def test_from_a_bare_host_to_a_worker_and_back(fedora: BareHost) -> None:
     packages, files = fedora.packages(), fedora.files()
     output = fedora.fab(*PROVISION)
     assert "changed: packages: distcc-server distcc gcc gcc-c++" in output
-    assert f"changed: firewall open: firewalld 172.17.0.1/32 3632" in output
+    assert "changed: firewall open: firewalld 172.17.0.1/32 3632" in output
     assert f"proved: compiled through tcp://{fedora.address}" in output
-    assert 'port port="3633"' in fedora.run("firewall-cmd --list-rich-rules; firewall-cmd --permanent --list-rich-rules")
+    assert 'port port="3633"' in fedora.run(
+        "firewall-cmd --list-rich-rules; firewall-cmd --permanent --list-rich-rules"
+    )
     assert "worker-2: unchanged" in fedora.fab(*PROVISION)
     assert "worker-2: unchanged" in fedora.fab("upgrade", "worker-2")
     refused = fedora.fab(*PROVISION, "--compiler", "gcc-12", expect=1)
