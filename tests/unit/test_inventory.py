@@ -79,7 +79,7 @@ def test_what_is_wrong_is_named_with_file_and_key(tmp_path: Path, text: str, mes
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="nowhere.toml: the inventory cannot be read: No such file"):
+    with pytest.raises(ConfigurationError, match=r"nowhere.toml: the inventory cannot be read: No such file"):
         inventory.load(str(tmp_path / "nowhere.toml"))
 
 

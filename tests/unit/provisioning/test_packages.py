@@ -10,8 +10,9 @@ from provisioning.families import family_of
 from provisioning.record import Record, read, to_text
 from tests.unit.provisioning.fake_host import FakeRemote, host
 
-DEBIAN = family_of("debian", "")
-assert DEBIAN
+FOUND = family_of("debian", "")
+assert FOUND
+DEBIAN = FOUND
 
 
 class Archive(FakeRemote):

@@ -44,7 +44,7 @@ def test_a_sudo_that_asks_wants_the_password_first(sessions: MockRemote) -> None
 
 
 def test_the_password_is_in_no_command_line(sessions: MockRemote) -> None:
-    one = remote(sessions, Command(out=b"1000\n192.0.2.1\n1\n"), password="secret-8")
+    one = remote(sessions, Command(out=b"1000\n192.0.2.1\n1\n"), password="secret-8")  # noqa: S106
     one.open()
     command, ahead = one.root_command("docker load")
     assert "secret-8" not in command

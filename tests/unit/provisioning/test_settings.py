@@ -20,7 +20,7 @@ def test_nobody_is_let_in_unless_named() -> None:
 
 @pytest.mark.parametrize("world", ["0.0.0.0/0", "::/0"])
 def test_the_whole_world_is_refused(world: str) -> None:
-    with pytest.raises(ConfigurationError, match="options: allow: .* lets in the whole world"):
+    with pytest.raises(ConfigurationError, match=r"options: allow: .* lets in the whole world"):
         worker_settings({"allow": [world]}, "options")
 
 

@@ -17,7 +17,8 @@ def farm(tmp_path: Path) -> str:
     path = tmp_path / "farm.toml"
     path.write_text(
         '[defaults]\nallow = ["192.0.2.0/24"]\n'
-        '[hosts.worker-1]\n[hosts.worker-2]\nhost = "ssh://t@worker-2:2200/4000/4001"\nssh = "root@10.0.0.2"\njobs = 3\n'
+        "[hosts.worker-1]\n"
+        '[hosts.worker-2]\nhost = "ssh://t@worker-2:2200/4000/4001"\nssh = "root@10.0.0.2"\njobs = 3\n'
         '[hosts.worker-3]\nhost = "ssh://t@worker-3:2200"\n'
         '[groups]\nfarm = ["worker-1", "worker-2"]\n'
     )
@@ -73,7 +74,7 @@ def test_entries_are_by_address_over_tcp_and_by_name_over_ssh(tmp_path: Path) ->
 def test_no_hosts_and_no_inventory_are_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no hosts: name them"):
         find_targets([], None, None, {}, {})
-    with pytest.raises(ConfigurationError, match="inventory.toml: the inventory cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"inventory.toml: the inventory cannot be read"):
         find_targets([], "farm", None, {}, {"HOME": str(tmp_path)})
     with pytest.raises(ConfigurationError, match="--group farm: there is no inventory"):
         find_targets([], "farm", None, {}, {})
