@@ -20,7 +20,7 @@ class FakeRemote(Remote):
         self.answers = dict(answers)
         self.scripts: list[str] = []
 
-    def run(self, phase: str, script: str, _timeout_s: float = 0, check: bool = True) -> Output:  # type: ignore[override]
+    def run(self, phase: str, script: str, timeout_s: float = 0, check: bool = True) -> Output:  # noqa: ARG002
         self.scripts.append(script)
         answer = next((answer for key, answer in self.answers.items() if key in script), 0)
         text = answer() if callable(answer) else answer

@@ -51,7 +51,7 @@ def test_a_failed_installation_leaves_a_record_of_what_it_brought() -> None:
     remote = Archive(install_status=100)
     one, _ = host(remote)
     saved: list[Record] = []
-    one.save = saved.append  # type: ignore[method-assign]
+    one.save = saved.append  # type: ignore[method-assign, assignment]
     with pytest.raises(CommandFailed, match="exit code 100"):
         packages.ensure(one, Record(), DEBIAN, ["distcc"])
     assert saved[0].before == ("bash", "libc6:amd64", "user:root")
