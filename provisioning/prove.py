@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -52,8 +53,11 @@ def check_tools() -> None:
             )
 
 
-def prove(entry: str, compilers_there: Collection[str]) -> Proof:
-    """Compiles with each compiler that both sides have, on the worker and nowhere else. Raises HostError."""
+def prove(entry: str, compilers_there: Collection[str], ssh_config: str | None = None) -> Proof:
+    """Compiles with each compiler that both sides have, on the worker and nowhere else. Raises HostError.
+
+    `ssh_config` is the one that fab was given instead of the user's own.
+    """
     names = [name for name in _SOURCES if name in compilers_there and shutil.which(name)]
     if not names:
         raise HostError(f"proof: no compiler is both here and there (there: {', '.join(sorted(compilers_there))})")
@@ -65,6 +69,8 @@ def prove(entry: str, compilers_there: Collection[str]) -> Proof:
         script = " && ".join(f"distcc {name} -c {_SOURCES[name][0]} -o {name}.o" for name in names)
         command = [sys.executable, "-m", "distcc_auto", "sh", "-c", script]
         environment = _environment(entry, directory)
+        if ssh_config:
+            environment["PATH"] = f"{_ssh_with(ssh_config, directory)}{os.pathsep}{environment['PATH']}"
         done = _run(command, directory, environment)
         if done.returncode != 0:
             raise HostError(f"proof: compiling through {entry} failed{_why(done, directory)}")
@@ -93,6 +99,19 @@ def _environment(entry: str, directory: str) -> dict[str, str]:
         "DISTCC_SKIP_LOCAL_RETRY": "1",
         "DISTCC_LOG": os.path.join(directory, "distcc.log"),
     }
+
+
+def _ssh_with(ssh_config: str, directory: str) -> str:
+    """A directory with an ssh that reads `ssh_config`."""
+    path = os.path.join(directory, "bin", "ssh")
+    os.mkdir(os.path.dirname(path))
+    with open(path, "w", encoding="utf-8") as script:
+        script.write(
+            f"#!/bin/sh\nexec {shlex.quote(shutil.which('ssh') or 'ssh')} "
+            f'-F {shlex.quote(os.path.abspath(ssh_config))} "$@"\n'
+        )
+    os.chmod(path, 0o700)
+    return os.path.dirname(path)
 
 
 def _run(command: list[str], directory: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

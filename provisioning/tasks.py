@@ -49,10 +49,9 @@ def _on_each(
     c: Context, targets: Sequence[Target], dry_run: bool, work: Callable[[Host, Target], _ValueT]
 ) -> tuple[list[tuple[Target, _ValueT]], list[Failed]]:
     """`work` on each host with a connection of its own, closed at the end."""
-    ssh_config = c.config._runtime_ssh_path or c.config.get("ssh_config_path")  # fab -S FILE
 
     def on_one(target: Target) -> _ValueT:
-        remote = Remote(target.name, connect(target.destination, c.config, ssh_config))
+        remote = Remote(target.name, connect(target.destination, c.config, _ssh_config(c)))
         try:
             return work(Host(remote, lambda text: say(target.name, text), dry_run), target)
         finally:
@@ -60,6 +59,11 @@ def _on_each(
 
     done, failed = on_each(targets, on_one)
     return [(one.target, one.value) for one in done], failed
+
+
+def _ssh_config(c: Context) -> str | None:
+    """The file of fab -S, or of the setting ssh_config_path."""
+    return c.config._runtime_ssh_path or c.config.get("ssh_config_path")
 
 
 def _exit_if(failed: Sequence[Failed], count: int) -> None:
@@ -129,7 +133,7 @@ def provision(
         entries = target.entries(one.remote.connection.host)
         if proof and not dry_run:
             for entry in entries:
-                prove.tell_proof(one, prove.prove(entry, compilers_there(one)))
+                prove.tell_proof(one, prove.prove(entry, compilers_there(one), _ssh_config(c)))
         return entries[0]
 
     _print_entries(*_on_each(c, targets, dry_run, work), dry_run)
@@ -266,7 +270,7 @@ def deploy(
         _tell_changes(one)
         entry = target.entries(one.remote.connection.host, (deploying.SSH_USER, deploying.SSH_PORT))[0]
         if proof and not dry_run:
-            prove.tell_proof(one, prove.prove(entry, deploying.compilers_there(one)))
+            prove.tell_proof(one, prove.prove(entry, deploying.compilers_there(one), _ssh_config(c)))
         return entry
 
     _print_entries(*_on_each(c, targets, dry_run, work), dry_run)
