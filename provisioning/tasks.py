@@ -63,7 +63,8 @@ def _on_each(
 
 def _ssh_config(c: Context) -> str | None:
     """The file of fab -S, or of the setting ssh_config_path."""
-    return c.config._runtime_ssh_path or c.config.get("ssh_config_path")
+    path: str | None = c.config._runtime_ssh_path or c.config.get("ssh_config_path")
+    return path
 
 
 def _exit_if(failed: Sequence[Failed], count: int) -> None:
