@@ -105,7 +105,7 @@ class BareHost:
 
     def files(self) -> list[str]:
         """Every file but logs and the bookkeeping of package managers and firewalld; and every account."""
-        pruned = "/proc /sys /run /tmp /dev /home /root /etc/firewalld /var/log /var/lib/rpm"
+        pruned = "/proc /sys /run /tmp /var/tmp /dev /home /root /etc/firewalld /var/log /var/lib/rpm"
         pruned += " /var/lib/apt /var/cache /var/lib/dnf /usr/lib/sysimage"
         paths = " -o ".join(f"-path {path}" for path in pruned.split())
         listing = self.run(
@@ -119,12 +119,12 @@ class BareHost:
         self.wait_until_up()
         self.trust()
 
-    def fab(self, *words: str, expect: int = 0) -> str:
+    def fab(self, *words: str, expect: int = 0, path: str = os.environ["PATH"]) -> str:
         """fab from the repository's root; its output, both streams in one."""
         done = subprocess.run(
             fab_command(self.ssh_config, words),
             cwd=ROOT,
-            env=environment(self.directory),
+            env=environment(self.directory) | {"PATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

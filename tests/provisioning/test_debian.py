@@ -143,10 +143,32 @@ def test_the_tunnel_account_can_open_tunnels_to_distccd_and_nothing_else(bare: B
         assert done.stdout == ""
 
 
-def test_distcc_auto_builds_a_program_on_it(bare: BareHost, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["tcp", "ssh"])
+def test_distcc_auto_builds_a_program_on_it(bare: BareHost, tmp_path: Path, scheme: str) -> None:
     files = write_program(str(tmp_path))
-    done = _build(tmp_path, f"tcp://{bare.address}")
-    assert re.search(rf"tcp://{bare.address}: {files - 1}\b", done.stderr), done.stderr
+    host = f"tcp://{bare.address}" if scheme == "tcp" else "ssh://distcc-tunnel@worker-1"
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {bare.ssh_config} "$@"\n')
+    ssh.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "distcc_auto", "--report", "make", "-s"],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PATH": f"{ssh.parent}:{os.environ['PATH']}",
+            "DISTCC_AUTO_HOSTS": host,
+            "DISTCC_FALLBACK": "0",
+            "DISTCC_DIR": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"{host} \(\d+ slots?\): {files} jobs, 100 %", done.stderr), done.stderr
+    assert subprocess.run([tmp_path / "primes"], capture_output=True, text=True, check=True).stdout.endswith("5133\n")
 
 
 def test_drain_lets_a_running_job_end_and_resume_takes_jobs_again(bare: BareHost, tmp_path: Path) -> None:
@@ -173,23 +195,41 @@ def test_drain_lets_a_running_job_end_and_resume_takes_jobs_again(bare: BareHost
     assert json.loads(bare.fab("status", "worker-1", "--json"))["workers"][0]["service"] == "running"
 
 
+def test_sync_compilers_makes_our_names_mean_our_compilers_there(bare: BareHost, tmp_path: Path) -> None:
+    """Its own gcc is made an old one: what distccd runs under that name must be ours all the same."""
+    names = ("gcc", "x86_64-linux-gnu-gcc")
+    old = '#!/bin/sh\n[ "$1" = --version ] && echo "${0##*/} (Old) 9.9.9"\n'
+    for name in names:
+        bare.run(f"cat >/usr/local/bin/{name} && chmod 755 /usr/local/bin/{name}", text=old)
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    (tmp_path / "ssh").symlink_to("/usr/bin/ssh")
+    output = bare.fab("sync-compilers", "worker-1", path=str(tmp_path))
+    assert "to distccd gcc is gcc-12" in output
+    assert "2 of 2 compilers match this machine's" in output
+    assert "unchanged" in bare.fab("sync-compilers", "worker-1", path=str(tmp_path))
+    assert "proved: compiled through" in bare.fab("provision", "worker-1", "--allow", "this-machine")
+    (tmp_path / "gcc").unlink()
+    (tmp_path / "gcc").write_text("#!/bin/sh\necho 'gcc (Here) 99.1.0'\n")
+    (tmp_path / "gcc").chmod(0o755)
+    different = bare.fab("sync-compilers", "worker-1", path=str(tmp_path), expect=1)
+    assert "differs: gcc: here (Here) 99.1.0; there (Old) 9.9.9" in different
+    for name in names:
+        bare.run(f"rm /usr/local/bin/{name}")
+
+
+def test_upgrade_without_anything_newer_changes_nothing(bare: BareHost) -> None:
+    assert "worker-1: unchanged" in bare.fab("upgrade", "worker-1")
+
+
+def test_clients_that_are_no_longer_allowed_are_closed_out(bare: BareHost) -> None:
+    """The last runs did not name 192.0.2.0/24 and the tunnel key any more."""
+    assert "192.0.2" not in bare.run("ufw status; systemctl show -p ExecStart distcc-worker")
+    assert bare.run("getent passwd distcc-tunnel; ls /etc/ssh/sshd_config.d", check=False) == ""
+
+
 def test_remove_leaves_packages_files_and_firewall_as_they_were(bare: BareHost, before: dict[str, list[str]]) -> None:
     bare.fab("remove", "worker-1")
     assert bare.packages() == before["packages"]
     assert bare.files() == before["files"]
     assert "distcc" not in bare.run("ufw status")
     assert "worker-1: unchanged" in bare.fab("remove", "worker-1")
-
-
-def _build(directory: Path, hosts: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "distcc_auto", "--report", "make", "-s"],
-        cwd=directory,
-        env=os.environ | {"DISTCC_AUTO_HOSTS": hosts, "DISTCC_FALLBACK": "0", "DISTCC_DIR": str(directory)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done
