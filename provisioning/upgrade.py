@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioning import packages, service
+from provisioning import packages, render, service
 from provisioning.errors import HostError
 from provisioning.facts import gather
 from provisioning.provision import ensure_links, wanted_packages
@@ -12,7 +12,7 @@ from provisioning.steps import Host
 
 
 def upgrade(host: Host, settings: WorkerSettings, ports: service.Ports, drain_s: int) -> None:
-    """Upgrades what provision brought and needs; nothing else. Raises HostError."""
+    """Upgrades what provision brought and needs, nothing else; a drained worker stays drained. Raises HostError."""
     known = service.known_record(host)
     if known.container:
         raise HostError("is a container: build a newer image and run `fab deploy` again")
@@ -33,7 +33,9 @@ def upgrade(host: Host, settings: WorkerSettings, ports: service.Ports, drain_s:
         return
     for line in newer:
         host.say(f"newer: {line}")
+    was_drained = not host.ask("service", f"systemctl is-enabled -q {render.UNIT}").ok
     service.drain(host, drain_s)
     known = packages.change(host, known, facts.family, f"packages: {len(newer)} upgraded", facts.family.upgrade(names))
     ensure_links(host, known)
-    service.resume(host, ports)
+    if not was_drained:
+        service.resume(host, ports)
