@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -39,12 +40,17 @@ def say(name: str, text: str) -> None:
 def on_each(targets: Sequence[Target], work: Callable[[Target], _ValueT]) -> tuple[list[Done[_ValueT]], list[Failed]]:
     """Runs `work` for every target; those that fail are told of on standard error, and the others go on."""
     done, failed = [], []
-    with ThreadPoolExecutor(max_workers=min(len(targets), MOST_AT_ONCE)) as pool:
+    pool = ThreadPoolExecutor(max_workers=min(len(targets), MOST_AT_ONCE))
+    try:
         for target, future in [(target, pool.submit(work, target)) for target in targets]:
             try:
                 done.append(Done(target, future.result()))
             except (HostError, DistccAutoError) as error:
                 failed.append(Failed(target, error))
+    except KeyboardInterrupt:
+        print("interrupted; the same command again completes what was begun", file=sys.stderr, flush=True)
+        os._exit(130)  # a thread that waits for a host would keep us for minutes
+    pool.shutdown()
     for failure in failed:
         with _print_lock:
             print(f"{failure.target.name}: FAILED: {failure.error}", file=sys.stderr, flush=True)

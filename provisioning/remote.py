@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from fabric import Connection
-from invoke.exceptions import AuthFailure, CommandTimedOut
+from invoke.exceptions import AuthFailure, CommandTimedOut, Failure, ThreadException
 from invoke.runners import Result
 
 from provisioning.connect import reaching
@@ -92,6 +92,8 @@ class Remote:
             raise CommandFailed(phase, script, None, error.result.stdout + error.result.stderr) from None
         except AuthFailure:
             raise HostError(f"sudo there refuses {self.connection.user}'s password") from None
+        except (Failure, ThreadException) as error:  # the connection went away under the command
+            raise HostError(f"{phase}: the connection broke off: {error}") from None
         # The prompt is fabric's own; it comes before the command's first word.
         stderr = result.stderr.replace(self.connection.config.sudo.prompt, "") if as_root else result.stderr
         output = Output(result.stdout, stderr, result.exited)
