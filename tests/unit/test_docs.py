@@ -263,9 +263,10 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
 def test_the_architecture_page_names_the_files_that_exist() -> None:
     text = (DOCS / "architecture.md").read_text()
     assert len(text.splitlines()) <= 60
-    names = {name for name in re.findall(r"`([a-z_]+(?:\.py|/))`", text) if not (ROOT / name).is_dir()}
+    names = {name for name in re.findall(r"`([a-z_]+(?:\.py|/))`", text) if not (ROOT / name).exists()}
     modules = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
-    folders = {f"{path.name}/" for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    parts = [*PACKAGE.iterdir(), *(PACKAGE / "distplusplus").iterdir()]
+    folders = {f"{path.name}/" for path in parts if path.is_dir() and path.name != "__pycache__"}
     commands = {path.name for path in (PACKAGE / "commands").glob("*.py")} - {"__init__.py"}
     tunnels = {path.name for path in (PACKAGE / "tunnels").glob("*.py")} - {"__init__.py"}
     assert names == modules | folders | commands | tunnels
