@@ -25,7 +25,7 @@ check: packages-test $(STAMP) ## ruff, mypy --strict, and the tests that need no
 	$(BIN)/pytest -q tests/unit tests/integration
 
 cluster-test: packages-test engine $(STAMP) ## The tests over containers; installs and starts Docker where there is none
-	$(BIN)/pytest -q tests/cluster
+	$(BIN)/pytest -q tests/cluster tests/provisioning
 
 images: engine ## Build the worker and client images, and their base without a registry
 	images/build.py --client
