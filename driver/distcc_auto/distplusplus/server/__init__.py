@@ -1,0 +1,1 @@
+"""`distplusplusd`, the compile server."""
