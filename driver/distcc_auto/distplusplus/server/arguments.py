@@ -76,10 +76,7 @@ _LANGUAGES = {
 # Read by the preprocessor or the linker alone: no trace of them in the object. Those that take a value in the next
 # argument, and those with the value attached.
 _DROPPED_WITH_VALUE = frozenset(
-    "-I -D -U -include -imacros -iquote -isystem -idirafter -iprefix -iwithprefix -iwithprefixbefore -isysroot"
-    " -imultilib -imultiarch -iframework -F -cxx-isystem -iwithsysroot -isystem-after -A -MF -MT -MQ -MJ"
-    " -Xpreprocessor -L -l -u -z -T -Xlinker -rpath -framework --sysroot --include --imacros --include-directory"
-    " --define-macro --undefine-macro --include-directory-after --library-directory -gcc-toolchain".split()
+    ["-I", "-D", "-U", "-include", "-imacros", "-iquote", "-isystem", "-idirafter", "-iprefix", "-iwithprefix", "-iwithprefixbefore", "-isysroot", "-imultilib", "-imultiarch", "-iframework", "-F", "-cxx-isystem", "-iwithsysroot", "-isystem-after", "-A", "-MF", "-MT", "-MQ", "-MJ", "-Xpreprocessor", "-L", "-l", "-u", "-z", "-T", "-Xlinker", "-rpath", "-framework", "--sysroot", "--include", "--imacros", "--include-directory", "--define-macro", "--undefine-macro", "--include-directory-after", "--library-directory", "-gcc-toolchain"]
 )
 _DROPPED = re.compile(
     r"""-(?:
@@ -148,7 +145,6 @@ _KEPT = re.compile(
     | -s | -shared | -static | -static-pie | -pie | -no-pie | -nopie | -rdynamic | -symbolic | -n
     | -nostdlib | -nostdlib\+\+ | -nolibc | -nodefaultlibs | -nostartfiles | -static-lib\w+ | -shared-libgcc
     | -traditional(?:-cpp)? | -no-integrated-cpp | -integrated-as | -no-integrated-as
-    | --no-default-config | -print-file-name(?!.)
     """,
     re.VERBOSE,
 )
@@ -220,7 +216,9 @@ def _take(scan: _Scan, argument: str, following: str | None) -> int:
         if argument.startswith("@"):
             raise _not_allowed(argument, "reads arguments from a file of the worker")
         raise Refused(
-            Reason.NOT_A_COMPILE, f"unexpected operand {_shown(argument)}: the input does not belong here", argument
+            Reason.NOT_A_COMPILE,
+            f"unexpected operand {_shown(argument)}: the input does not belong here",
+            argument,
         )
     if argument in ("-x", "--language") or argument.startswith(("-x", "--language=")):
         return _take_language(scan, argument, following)
@@ -246,7 +244,9 @@ def _take_language(scan: _Scan, argument: str, following: str | None) -> int:
     prefix = "-x" if argument.startswith("-x") else "--language="
     name = _required(argument, following) if used == 2 else argument.removeprefix(prefix)
     if name not in _LANGUAGES:
-        raise Refused(Reason.LANGUAGE_NOT_SUPPORTED, f"-x {_shown(name)}: not a language that is taken here", name)
+        raise Refused(
+            Reason.LANGUAGE_NOT_SUPPORTED, f"-x {_shown(name)}: not a language that is taken here", name
+        )
     scan.language = _LANGUAGES[name]
     return used
 
@@ -279,8 +279,7 @@ def _take_special(scan: _Scan, argument: str) -> bool:
             _check_assembler_option(argument, option)
     elif argument in ("-coverage", "--coverage", "-ftest-coverage", "-fprofile-arcs"):
         scan.coverage = True
-        # GCC's -fprofile-arcs alone writes no notes.
-        if argument != "-fprofile-arcs" and not (scan.clang and argument == "-fprofile-arcs"):
+        if argument != "-fprofile-arcs":  # which alone writes no notes
             scan.extras.add(Extra.GCNO)
     elif argument.startswith("-fprofile-generate"):
         if not scan.clang and argument != "-fprofile-generate":
@@ -310,7 +309,9 @@ def _take_special(scan: _Scan, argument: str) -> bool:
 
 def _check_assembler_option(argument: str, option: str) -> None:
     if not _ASSEMBLER_OPTION.fullmatch(option):
-        raise _not_allowed(argument, f"passes {_shown(option)} to the assembler, which is not known here to be safe")
+        raise _not_allowed(
+            argument, f"passes {_shown(option)} to the assembler, which is not known here to be safe"
+        )
 
 
 def _required(argument: str, following: str | None) -> str:
@@ -352,6 +353,8 @@ def language_of(requested: pb.Language, by_option: pb.Language, name: str, compi
     language = _ENDINGS.get(ending)
     if language is None:
         raise Refused(
-            Reason.LANGUAGE_NOT_SUPPORTED, f"the language of {_shown(name)} cannot be told from its ending", name
+            Reason.LANGUAGE_NOT_SUPPORTED,
+            f"the language of {_shown(name)} cannot be told from its ending",
+            name,
         )
     return pb.CXX if language == pb.C and "++" in compiler and ending in (".c", ".i") else language

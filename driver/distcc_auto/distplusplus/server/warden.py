@@ -1,19 +1,20 @@
 """Starts, confines, reaps and kills the compilers, in a process of its own that the server talks to.
 
-It is separate for three reasons. Limits and confinement must be set between fork and exec, and forking the server
-itself (gRPC's threads, its memory) is neither safe nor cheap; this process is small and has one thread. It outlives a
-server that was killed, so that compilers and job directories never do. And nothing that a client sends is parsed here.
+It is separate for three reasons. Limits and confinement are inherited from who starts a program, and the server
+cannot put them on itself. It outlives a server that was killed, so that compilers and their directories never do.
+And it is small: starting a program from a process with gRPC's threads and memory costs more.
 
-It is run by path (`python -I -S warden.py FD JOBS_DIR MEMORY_BYTES FILE_BYTES`) and therefore imports nothing of this package. FD is
-a Unix stream socket; each message is a 4-byte big-endian length and JSON. From the server:
+It is run by path, `python -I -S warden.py FD JOBS_DIR MEMORY_BYTES FILE_BYTES [UID GID]`, and therefore imports
+nothing of this package. FD is a Unix stream socket; each message is a 4-byte big-endian length and JSON. From the
+server:
 
     {"run": ID, "argv": [...], "env": {...}, "cwd": DIR, "output": DIR, "writable": DIR, "readable": [DIR...],
      "cpu_s": SECONDS}
     {"kill": ID}
 
 To the server, once for each ID: {"done": ID, "status": WAIT_STATUS, "utime": S, "stime": S, "maxrss": KIB} or
-{"done": ID, "error": TEXT} if the program could not be started. When the socket ends, everything is killed and
-JOBS_DIR removed.
+{"done": ID, "error": TEXT} if the program could not be started. When the socket ends, everything is killed
+and JOBS_DIR removed.
 """
 
 from __future__ import annotations
@@ -43,7 +44,14 @@ _TRUNCATE, _IOCTL_DEVICE = 1 << 14, 1 << 15
 _FS_BITS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15}
 _FS_BITS_NEWEST = 16
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_FILES = ("/etc/ld.so.cache", "/etc/ld.so.preload", "/dev/urandom", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo")
+_FILES = (
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/dev/urandom",
+    "/dev/zero",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+)
 _CPU_TOPOLOGY = "/sys/devices/system/cpu"
 
 
@@ -63,7 +71,7 @@ def landlock_abi() -> int:
 
 
 class Confinement:
-    """Lets a job see the programs of this machine and its own directory, and no other file, no TCP and no process."""
+    """Lets a job read the machine's programs and use its own directory: no other file, no TCP, no process."""
 
     def __init__(self) -> None:
         self._abi = landlock_abi()
@@ -153,7 +161,9 @@ class Warden:
                 if not data:
                     return
                 received += data
-                while len(received) >= 4 and len(received) >= (end := 4 + int.from_bytes(received[:4], "big")):
+                while len(received) >= 4 and len(received) >= (
+                    end := 4 + int.from_bytes(received[:4], "big")
+                ):
                     message = json.loads(received[4:end])
                     del received[:end]
                     self._handle(message)
@@ -186,8 +196,8 @@ class Warden:
     def _spawn(self, message: dict[str, Any]) -> int:
         """The pid of the started program.
 
-        Confinement and working directory belong to a thread, so a thread takes them on, starts the program and ends:
-        posix_spawn (vfork) then needs no code between fork and exec, 1 ms less than a fork of this process.
+        Confinement and working directory belong to a thread, so a thread takes them on, starts the program and
+        ends: posix_spawn (vfork) then needs no code between fork and exec, 2 ms less than a fork of this process.
         """
         started: list[int | OSError] = []
 
@@ -266,11 +276,19 @@ def main() -> None:
     connection.set_inheritable(False)
     for number in (*_IGNORED, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)
-    for number, text in ((resource.RLIMIT_AS, sys.argv[3]), (resource.RLIMIT_FSIZE, sys.argv[4])):
-        hard = resource.getrlimit(number)[1]
+    for limited, text in ((resource.RLIMIT_AS, sys.argv[3]), (resource.RLIMIT_FSIZE, sys.argv[4])):
+        hard = resource.getrlimit(limited)[1]
         limit = int(text) if hard == resource.RLIM_INFINITY else min(int(text), hard)
-        resource.setrlimit(number, (limit, limit))
+        resource.setrlimit(limited, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # When memory runs out, a compiler is to end and not the server.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
+    if len(sys.argv) > 5:
+        uid, gid = int(sys.argv[5]), int(sys.argv[6])
+        os.setgroups([])
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     with open(os.devnull, "r+") as null:
