@@ -12,6 +12,7 @@
  *   to the agent    'C' compile      one memfd: version, flags, compiler, directory, number of arguments, arguments,
  *                                    environment, each ended by a NUL
  *                   'R' preprocessed 4 bytes of wait status, two memfds: the text, the messages
+ *                   'S' stop         end when the compiles have ended (distplusplus --stop)
  *   from the agent  'P' preprocess   the arguments, each ended by a NUL; text and messages go into memfds
  *                   'F' file         a name; one memfd: what to write there
  *                   'O' 'E'          bytes for standard output and standard error

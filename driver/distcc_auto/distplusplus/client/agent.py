@@ -93,7 +93,11 @@ class _Agent:
         try:
             if connection.peer_uid != os.getuid():
                 raise BadRequestError(f"a launcher of user {connection.peer_uid}")
-            await self._answer(connection, await connection.request())
+            request = await connection.request()
+            if request is None:
+                self._retire()
+                return
+            await self._answer(connection, request)
         except LauncherGoneError:
             return
         except BadRequestError as error:

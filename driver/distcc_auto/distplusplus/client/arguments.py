@@ -69,6 +69,13 @@ _AT_HOME: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-f(no-)?working-directory|-fpreprocessed|-traditional(-cpp)?|-no-integrated-cpp|-save-temps.*"),
      "changes how preprocessing and compiling go together"),
 )  # fmt: skip
+# Warnings that a compiler gives or not by what a macro hides, which preprocessed text does not tell: -Wparentheses-equality
+# of clang, for one, on every `if ((a == b))` that a macro made.
+_CHANGED_BY_PREPROCESSING = re.compile(
+    r"\[-W(?:error[=,])*,?(?:-W)?(?:parentheses-equality|tautological[\w-]*|self-assign[\w-]*|implicit-fallthrough=?"
+    r"|misleading-indentation|duplicated-branches|logical-op|extra-semi[\w-]*|constant-logical-operand"
+    r"|unreachable-code[\w-]*|null-conversion|unused-value|empty-body|compare-distinct-pointer-types|address)\b"
+)
 # The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT).
 _ENVIRONMENT_AT_HOME = (
     "COMPILER_PATH", "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "GCC_COMPARE_DEBUG",
@@ -115,12 +122,19 @@ class _Command:
     names_dependencies: bool = False
     names_target: bool = False
     colour: bool = False
+    # GCC reads /* fall through */ where it warns of such; clang does not.
+    fallthrough: bool = False
 
 
 def compiler_name(path: str) -> str | None:
     """`gcc`, `clang++` ... if the program is called like a compiler, whatever its target and version; else None."""
     found = _COMPILER.fullmatch(os.path.basename(path))
     return found["name"] if found else None
+
+
+def is_changed_by_preprocessing(messages: str) -> bool:
+    """Whether a compiler that had not been given preprocessed text might not have said this."""
+    return _CHANGED_BY_PREPROCESSING.search(messages) is not None
 
 
 def classify(
@@ -145,8 +159,10 @@ def classify(
     verdict = _servers_verdict(remote, clang)
     if isinstance(verdict, str):
         return Local(verdict)
-    dependencies = _dependency_arguments(command, source, output)
-    preprocess = (*command.kept, *dependencies, *colour, "-E")
+    added = [*_dependency_arguments(command, source, output), *colour]
+    if command.fallthrough and not clang:
+        added.append("-C")
+    preprocess = (*command.kept, *added, "-E")
     return Compile(source, output, language, preprocess, remote, clang, verdict)
 
 
@@ -240,6 +256,8 @@ def _note(command: _Command, argument: str) -> None:
         command.names_target = True
     elif re.match(r"-f(no-)?(diagnostics-color|color-diagnostics|diagnostics-colour)", argument):
         command.colour = True
+    elif re.fullmatch(r"-W(extra|implicit-fallthrough(=.*)?)?", argument):
+        command.fallthrough = True
 
 
 def _language(command: _Command, source: str, compiler: str) -> pb.Language | None:

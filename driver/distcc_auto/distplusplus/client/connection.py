@@ -64,19 +64,18 @@ class Connection:
 
         Raises LauncherGoneError, BadRequestError.
         """
-        while not self._packets:
-            if self._ended:
-                raise LauncherGoneError
-            self._waiting = self._loop.create_future()
-            await self._waiting
+        await self._wait_for_packet()
         packet, fds = self._packets.popleft()
         if packet[:1] != kind or len(fds) != descriptors:
             _close_all(fds)
             raise BadRequestError(f"packet {packet[:1]!r} with {len(fds)} descriptors where {kind!r} was due")
         return packet[1:], fds
 
-    async def request(self) -> Request:
-        """What the launcher was called for. Raises LauncherGoneError, BadRequestError."""
+    async def request(self) -> Request | None:
+        """What the launcher was called for; None: to stop the agent. Raises LauncherGoneError, BadRequestError."""
+        await self._wait_for_packet()
+        if self._packets[0] == (b"S", []):
+            return None
         _, (fd,) = await self.receive(b"C", 1)
         with open(fd, "rb", buffering=0) as file:
             size = os.fstat(fd).st_size
@@ -118,6 +117,13 @@ class Connection:
         for _, fds in self._packets:
             _close_all(fds)
         self._packets.clear()
+
+    async def _wait_for_packet(self) -> None:
+        while not self._packets:
+            if self._ended:
+                raise LauncherGoneError
+            self._waiting = self._loop.create_future()
+            await self._waiting
 
     def _readable(self) -> None:
         try:

@@ -229,6 +229,8 @@ class _Remote:
                 # The compiler here shows the lines of the source, which the server does not have; and it decides where
                 # only preprocessing makes a difference, as with -Werror.
                 raise GoHomeError(f"{server.name}: the compiler ended with status {answer.returnCode}")
+        elif arguments.is_changed_by_preprocessing(answer.stderr):
+            raise GoHomeError(f"{server.name}: a warning that may come from preprocessing")
         elif not answer.HasField("outputFile"):
             raise GoHomeError(f"{server.name} sent no object")
         else:

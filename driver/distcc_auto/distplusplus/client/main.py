@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import os
 import re
-import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 _COMPILERS = re.compile(r"(?:[\w.]+-){0,4}(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?")
+_STOP_TIMEOUT_S = 10.0
 _EPILOG = """\
 distplusplus COMPILER ARGUMENT ...   compile on a server
 distplusplus --explain COMPILER ARGUMENT ...   tell what would happen, and why
@@ -124,9 +124,11 @@ def _stop(environ: Mapping[str, str]) -> int:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         try:
             sock.connect(os.path.join(directory, runtime.SOCKET))
+            sock.send(b"S")
+            sock.settimeout(_STOP_TIMEOUT_S)
+            sock.recv(1)
+        except TimeoutError:
+            raise ConfigurationError(f"the agent does not answer within {_STOP_TIMEOUT_S:g} s") from None
         except OSError:
             print("distplusplus: no agent runs", file=sys.stderr)
-            return 0
-        pid = int.from_bytes(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder)
-    os.kill(pid, signal.SIGTERM)
     return 0
