@@ -23,7 +23,7 @@ check: $(STAMP) ## ruff, mypy --strict, and the tests that need no container
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q tests/unit tests/integration
 
 bench: packages-test $(STAMP) ## Measure start-up and slot use against their peers
 	$(BIN)/python -m bench.startup

@@ -58,6 +58,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """
     with _ending_signals() as wakeup, selectors.DefaultSelector() as selector:
         child = _start(argv, environ)
+        _adopt_orphans()
         ended = os.pidfd_open(child)
         try:
             selector.register(ended, selectors.EVENT_READ)
@@ -113,7 +114,6 @@ def _end_everything(child: int, number: signal.Signals, wakeup: socket.socket) -
     import psutil  # noqa: PLC0415  (only an interrupted build needs it)
 
     messages.say(f"{number.name}: ending the build")
-    _adopt_orphans()
     own = psutil.Process()
     now_s = time.monotonic()
     forward_at_s = now_s + (_TERMINAL_REACTION_S if _came_from_terminal(number) else 0.0)
@@ -161,7 +161,7 @@ def _came_from_terminal(number: signal.Signals) -> bool:
 
 def _adopt_orphans() -> None:
     """Makes us the parent of what loses its parent from now on, so that nothing below the build gets away."""
-    import ctypes  # noqa: PLC0415  (only an interrupted build needs it)
+    import ctypes  # noqa: PLC0415  (the build is already running while this is imported)
 
     pr_set_child_subreaper = 36  # linux/prctl.h
     ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)

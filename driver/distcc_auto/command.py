@@ -32,7 +32,6 @@ _WRAPPERS: Mapping[str, tuple[frozenset[str], int]] = {
     "unbuffer": (frozenset(), 0),
     "strace": (frozenset({"-e", "-o", "-p", "-s", "-u", "-E", "-a", "-P"}), 0),
     "xvfb-run": (frozenset({"-e", "-f", "-n", "-p", "-s", "-w"}), 0),
-    "sudo": (frozenset({"-u", "-g", "-h", "-p", "-C", "-D", "--user", "--group"}), 0),
     "ccache": (frozenset(), 0),
     "distcc": (frozenset(), 0),
     "bear": (frozenset({"-o", "--output", "--config"}), 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -107,7 +108,7 @@ def _run_build(
 
 
 def _summary(plan: Plan, placed: PlacedCommand) -> str:
-    command = " ".join(placed.argv)
+    command = shlex.join(placed.argv)
     if not plan.workers:
         return f"no worker can be used, building with {plan.local_jobs} local jobs: {command}"
     workers = "1 worker" if len(plan.workers) == 1 else f"{len(plan.workers)} workers"

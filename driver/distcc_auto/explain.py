@@ -99,7 +99,7 @@ def _explanation(survey: Survey, plan: Plan) -> Iterator[str]:
     for refused in survey.refused:
         yield f"{refused.host.text}: no slots: {refused.phase}: {refused.cause} ({refused.remedy})"
     yield f"this machine: {plan.local_jobs} local jobs: {plan.local_reason}"
-    yield f"this machine: {plan.saturation_jobs} saturation jobs, to keep preprocessed jobs ready for the workers"
+    yield f"this machine: {plan.saturation_jobs} saturation jobs, which wait for a slot to become free"
     yield (
         f"-j {plan.jobs} = {plan.remote_slots} remote slots + {plan.local_jobs} local jobs"
         f" + {plan.saturation_jobs} saturation jobs"

@@ -132,6 +132,8 @@ def _split_hostname(text: str) -> tuple[str, str]:
         if not bracket:
             raise ValueError("'[' without ']'")
         return _ipv6(inside), rest
+    if _is_ipv6(text):
+        raise ValueError("an IPv6 address needs brackets, as in [::1]")
     name, colon, rest = text.partition(":")
     return _hostname(name), colon + rest
 
@@ -159,6 +161,13 @@ def _ipv6(text: str) -> str:
     if not packed or (percent and not _IPV6_ZONE.fullmatch(zone)):
         raise ValueError(f"'{text}' is not an IPv6 address")
     return socket.inet_ntop(socket.AF_INET6, packed) + percent + zone
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(socket.inet_pton(socket.AF_INET6, text))
+    except (OSError, ValueError):
+        return False
 
 
 def _port(text: str) -> int:

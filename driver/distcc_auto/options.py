@@ -22,7 +22,7 @@ environment (also as keys of ~/.config/distcc-auto/config.toml and /etc/distcc-a
   DISTCC_AUTO_COMPILER_MEMORY               MiB per compiler, 0 for no limit (1024)
   DISTCC_AUTO_EARLY_LOCAL_JOBS              local jobs beside workers (0)
   DISTCC_AUTO_FALLBACK_LOCAL_JOBS           local jobs without a worker, 0 forbids (CPUs)
-  DISTCC_AUTO_PREPROCESSOR_SATURATION_JOBS  jobs kept preprocessed (CPUs)
+  DISTCC_AUTO_PREPROCESSOR_SATURATION_JOBS  jobs waiting beyond the slots (CPUs)
   DISTCC_AUTO_CONNECT_TIMEOUT               seconds to reach a host (5)
   DISTCC_AUTO_ANSWER_TIMEOUT                seconds for its answer (10)
 

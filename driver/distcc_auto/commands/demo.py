@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
-from distcc_auto.errors import ConfigurationError
+from distcc_auto import messages
 from distcc_auto.loopback import LoopbackWorker
 from distcc_auto.options import Parser
 
 _WORKER_SLOTS = (2, 4, 8)
+_WRONG_ANSWER = 1
 _MODULES = 50
 _NUMBERS_PER_MODULE = 1000
 # The number of primes below 50000: https://oeis.org/A000720
@@ -99,10 +100,12 @@ def _show(title: str, command: list[str], directory: str, environ: Mapping[str, 
 
 def _run_program(directory: str) -> int:
     print("\n$ ./primes", flush=True)
-    output = subprocess.run([os.path.join(directory, "primes")], stdout=subprocess.PIPE, text=True, check=True).stdout
+    command = [os.path.join(directory, "primes")]
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     print(output, end="")
     if output != _EXPECTED_OUTPUT:
-        raise ConfigurationError(f"the program should have printed {_EXPECTED_OUTPUT.strip()!r}")
+        messages.say(f"the program should have printed {_EXPECTED_OUTPUT.strip()!r}")
+        return _WRONG_ANSWER
     return 0
 
 
