@@ -30,6 +30,8 @@ _UNRESERVED_UPLOADS = 4
 # A timer that comes this late says that the process was starved, and that jobs which came in time wait to be read.
 _LATE_S = 0.02
 _MAX_USER = 200
+# A server that is told to end waits so long for the jobs of reservations that it has given.
+_DRAIN_PROMISE_S = 1.0
 
 AnswerT = TypeVar("AnswerT")
 
@@ -83,11 +85,17 @@ class Service:
         ]
 
     async def drain(self) -> None:
-        """Refuses new work and waits until what was promised is done."""
+        """Refuses new work and waits until running jobs are done, and those on their way have come."""
         self.draining = True
-        while self.slots.taken:
+        promised_until_s = self._loop.time() + _DRAIN_PROMISE_S
+        while True:
+            left_s = promised_until_s - self._loop.time()
+            if not (self.slots.running or self.slots.uploading or (self.slots.reserved and left_s > 0)):
+                return
             self._idle.clear()
-            await self._idle.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s if left_s > 0 else None):
+                    await self._idle.wait()
 
     def capacity_message(self) -> pb.Capacity:
         now = self.capacity.now()
@@ -244,6 +252,7 @@ class Service:
             ) from None
         finally:
             self.slots.upload_ends(peer)
+            self._idle.set()
             # Not now: the reservation is used, if it is, before the loop comes to this.
             self._loop.call_soon(self._expire, self._loop.time())
         raise Refused(pb.Refusal.UNKNOWN_RESERVATION, "the call held no message")

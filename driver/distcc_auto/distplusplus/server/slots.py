@@ -63,6 +63,10 @@ class SlotTable:
         return len(self.reserved) + self.running
 
     @property
+    def uploading(self) -> int:
+        return sum(self._uploads.values())
+
+    @property
     def waiting(self) -> int:
         return sum(map(len, self._waiting.values()))
 
