@@ -194,7 +194,7 @@ class _Remote:
                 data = os.pread(text, size, 0)
             finally:
                 os.close(text)
-        if b".incbin" in data or b"#embed" in data:
+        if b".incbin" in data:
             raise GoHomeError("the source includes a file at compile time (.incbin)")
         if len(data) >= _THREAD_BYTES:
             self._content = await asyncio.to_thread(self._compress, data)

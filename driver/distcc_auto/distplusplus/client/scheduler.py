@@ -222,22 +222,21 @@ class Scheduler:
                 # Enough are asked for, but they wait: one more is of use only where a slot is free.
                 open_to = [server for server in open_to if server not in blocked and server.load < 1]
             if open_to:
-                self._ask(min(open_to, key=lambda server: server.load))
+                self._ask(min(open_to, key=lambda server: server.load), waiting.job.settings)
             else:
                 without_room.add(waiting.servers)
         self._set_timer()
 
-    def _ask(self, server: Server) -> None:
+    def _ask(self, server: Server, settings: Settings) -> None:
         server.active += 1
         ticket = _Ticket(server, self._loop.time())
         self._tickets.add(ticket)
-        ticket.task = self._loop.create_task(self._redeem(ticket))
+        ticket.task = self._loop.create_task(self._redeem(ticket, settings))
 
-    async def _redeem(self, ticket: _Ticket) -> None:
+    async def _redeem(self, ticket: _Ticket, settings: Settings) -> None:
         server = ticket.server
         kept = False
         try:
-            settings = next((waiting.job.settings for waiting in self._queue if server in waiting.servers), Settings())
             uuid = await server.reserve(settings)
             kept = self._grant(server, uuid)
         except FullError:
