@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import getpass
 import os
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,8 @@ _SILENCE_S: Final = 8.0
 _ANSWER_TIMEOUT_S: Final = 10.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 30.0
 _MAX_WAIT_MS = 30_000
+# Smaller uploads need no deadline of their own: that the server lives is asked anyway.
+_STREAMED_BYTES: Final = 1 << 20
 _OPTIONS = (
     *methods.UNLIMITED_MESSAGES,
     ("grpc.use_local_subchannel_pool", 1),  # a new channel means a new connection
@@ -149,7 +152,7 @@ class Server:
     async def _send_job(self, request: pb.CompileRequest, settings: Settings) -> Any:
         """The upload has a deadline of its own: only a streaming call tells when it is over."""
         channel = self._open()
-        if len(request.inputFile.content) < 65536:  # less than HTTP/2's first window: nothing to wait for
+        if len(request.inputFile.content) < _STREAMED_BYTES:
             return await self._call(methods.DISTRIBUTE, request, settings.compile_timeout_s)
         method = methods.DISTRIBUTE
         call = channel.stream_unary(
@@ -366,6 +369,7 @@ def _shortened(details: str | None) -> str:
     return text if len(text) <= 300 else text[:297] + "..."
 
 
+@functools.cache
 def _user() -> str:
     try:
         return getpass.getuser()
