@@ -16,10 +16,10 @@ $(STAMP): pyproject.toml
 demo: packages-demo $(STAMP) ## Build a real program over three workers on this machine
 	@$(BIN)/distcc-auto demo
 
-test: packages-test check ## Run every test, from nothing
+test: check ## Run every test, from nothing
 	$(BIN)/pytest -q tests
 
-check: $(STAMP) ## ruff, mypy --strict, and the tests that need no container
+check: packages-test $(STAMP) ## ruff, mypy --strict, and the tests that need no container
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -7,6 +7,7 @@ interactive build, an outer make's jobserver and nohup work as they would withou
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import selectors
 import signal
@@ -38,6 +39,8 @@ def find_command(name: str, environ: Mapping[str, str]) -> str:
     for path in found:
         if os.access(path, os.X_OK):
             return path
+    if "/" in name and os.path.isdir(name):
+        raise CommandError(f"build command '{name}': is a directory", EXIT_NOT_EXECUTABLE)
     if found:
         raise CommandError(f"build command '{name}': {found[0]} is not executable", EXIT_NOT_EXECUTABLE)
     where = "no such file" if "/" in name else "not found in PATH"
@@ -54,30 +57,40 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Runs `argv` to its end and returns its exit status, 128+n where signal n ended it.
 
     A signal that should end us ends the build and all that it started; then the status is 128+n, too.
-    Raises CommandError when the command cannot be started.
+    Raises CommandError when the command cannot be started, KeyboardInterrupt when Ctrl-C has ended the build.
     """
-    with _ending_signals() as wakeup, selectors.DefaultSelector() as selector:
+    with _signals() as wakeup, selectors.DefaultSelector() as selector:
         child = _start(argv, environ)
         _adopt_orphans()
-        ended = os.pidfd_open(child)
-        try:
-            selector.register(ended, selectors.EVENT_READ)
-            selector.register(wakeup, selectors.EVENT_READ)
+        selector.register(wakeup, selectors.EVENT_READ)
+        status: int | None = None
+        number: signal.Signals | None = None
+        while status is None and number is None:
             selector.select()
             number = _arrived_signal(wakeup)
-            if number is None:
-                return _exit_status(os.waitpid(child, 0)[1])
-            status = _end_everything(child, number, wakeup)
+            status = _reap(child, status)
+        if number is not None:
+            status = _end_everything(child, status, number, wakeup)
             # A build that had just ended well keeps its success.
-            return 0 if status == 0 else 128 + number
-        finally:
-            os.close(ended)
+            if status != 0 and number == signal.SIGINT and _came_from_terminal(number):
+                raise KeyboardInterrupt
+            if status != 0:
+                return 128 + number
+        assert status is not None  # noqa: S101  (the loop's condition)
+        return status
 
 
 def _start(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     # Not subprocess: it would close the descriptors of an outer make's jobserver, and takes 10 ms to import.
+    path = find_command(argv[0], environ)
     try:
-        return os.posix_spawn(find_command(argv[0], environ), list(argv), environ, setsigdef=_RESTORED_SIGNALS)
+        try:
+            return os.posix_spawn(path, list(argv), environ, setsigdef=_RESTORED_SIGNALS)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script without an interpreter line: a shell, like execvp(3), hands it to sh.
+            return os.posix_spawn("/bin/sh", ["sh", path, *argv[1:]], environ, setsigdef=_RESTORED_SIGNALS)
     except OSError as error:
         raise CommandError(f"build command '{argv[0]}': {error.strerror}", EXIT_NOT_EXECUTABLE) from error
 
@@ -88,15 +101,15 @@ def _exit_status(wait_status: int) -> int:
 
 
 @contextlib.contextmanager
-def _ending_signals() -> Iterator[socket.socket]:
-    """A socket from which the numbers of arriving signals can be read, one byte each."""
+def _signals() -> Iterator[socket.socket]:
+    """A socket that brings a byte for each arriving signal that should end us, and when a child of ours ends."""
     receiver, sender = socket.socketpair()
     with receiver, sender:
         receiver.setblocking(False)
         sender.setblocking(False)
         # What was ignored when we were started, as by nohup, stays ignored, for us and for the build.
         caught = [number for number in _ENDING_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-        previous = {number: signal.signal(number, lambda *_: None) for number in caught}
+        previous = {number: signal.signal(number, lambda *_: None) for number in (*caught, signal.SIGCHLD)}
         previous_fd = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         try:
             yield receiver
@@ -106,8 +119,8 @@ def _ending_signals() -> Iterator[socket.socket]:
                 signal.signal(number, handler)
 
 
-def _end_everything(child: int, number: signal.Signals, wakeup: socket.socket) -> int | None:
-    """Ends the build and everything below it; returns the build's exit status.
+def _end_everything(child: int, status: int | None, number: signal.Signals, wakeup: socket.socket) -> int | None:
+    """Ends the build and everything below it; returns the build's exit status, which is `status` once it is known.
 
     First the signal that we got, for an orderly end; SIGKILL after the grace time or at the second signal.
     """
@@ -119,7 +132,6 @@ def _end_everything(child: int, number: signal.Signals, wakeup: socket.socket) -
     forward_at_s = now_s + (_TERMINAL_REACTION_S if _came_from_terminal(number) else 0.0)
     kill_at_s = forward_at_s + _GRACE_S
     forwarded = False
-    status: int | None = None
     while True:
         status = _reap(child, status)
         left = own.children(recursive=True)
@@ -137,10 +149,12 @@ def _end_everything(child: int, number: signal.Signals, wakeup: socket.socket) -
 
 
 def _arrived_signal(wakeup: socket.socket) -> signal.Signals | None:
-    try:
-        return signal.Signals(wakeup.recv(1)[0])
-    except BlockingIOError:
-        return None
+    """The next signal that should end us, None where there is none."""
+    with contextlib.suppress(BlockingIOError):
+        while (number := wakeup.recv(1)[0]) == signal.SIGCHLD:
+            pass
+        return signal.Signals(number)
+    return None
 
 
 def _came_from_terminal(number: signal.Signals) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -16,7 +17,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         status = _run(arguments, os.environ)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed when we were started
+            sys.stdout.flush()
     except errors.DistccAutoError as error:
         messages.say(str(error))
         status = error.exit_status
@@ -25,8 +27,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 0
     except KeyboardInterrupt:
-        status = 130
+        status = _end_by_interrupt()
     sys.exit(status)
+
+
+def _end_by_interrupt() -> int:
+    """Ends us by SIGINT, which a shell shows as 130.
+
+    A script that bash runs goes on after Ctrl-C with its next command unless the signal itself ended the last one.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+    return 128 + signal.SIGINT
 
 
 def _run(arguments: list[str], environ: Mapping[str, str]) -> int:

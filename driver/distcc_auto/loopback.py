@@ -140,7 +140,8 @@ class LoopbackWorker:
 
 def free_ports(address: str, count: int) -> list[int]:
     """Ports of `address` that were free a moment ago, all different."""
-    sockets = [socket.socket() for _ in range(count)]
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sockets = [socket.socket(family) for _ in range(count)]
     try:
         for sock in sockets:
             sock.bind((address, 0))

@@ -17,6 +17,8 @@ def enable_tracing() -> None:
 
 def say(text: str) -> None:
     """One message. A terminal that went away is no reason to fail."""
+    if sys.stderr is None:  # closed when we were started
+        return
     try:
         sys.stderr.write(f"distcc-auto: {text}\n")
         sys.stderr.flush()
