@@ -2,8 +2,8 @@
 
     python -m bench.server [--jobs N] [--quick]
 
-Both daemons run on loopback with as many slots; both are given the same preprocessed text by small clients in this
-process, whose own CPU is not counted. CPU is that of the daemon and everything it started.
+Both daemons run on loopback with as many slots; both are given the same preprocessed text by small clients
+in this process, whose own CPU is not counted. CPU is that of the daemon and everything it started.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from dataclasses import dataclass
 
 import grpc
 import psutil
-
 from distcc_auto.distplusplus.protocol import compression, methods
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
@@ -65,10 +64,10 @@ def large_text() -> bytes:
 @contextlib.contextmanager
 def distplusplusd() -> Iterator[Daemon]:
     program = os.path.join(os.path.dirname(sys.executable), "distplusplusd")
-    with tempfile.NamedTemporaryFile("r") as log:
+    with tempfile.NamedTemporaryFile() as log:
         process = subprocess.Popen(
             [program, "--listen-address", "127.0.0.1:0", "--jobs", str(_SLOTS), "--log-level", "info"],
-            stderr=open(log.name, "wb"),
+            stderr=log,
         )
         port = _until(lambda: _port_in(log.name), "distplusplusd to listen")
 
@@ -102,8 +101,8 @@ def distccd() -> Iterator[Daemon]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        ["distccd", "--no-detach", "--daemon", "--listen", "127.0.0.1", "--port", str(port), "--allow", "127.0.0.1",
-         "--jobs", str(_SLOTS), "--log-file", os.devnull],
+        ["distccd", "--no-detach", "--daemon", "--listen", "127.0.0.1", "--port", str(port), "--allow",
+         "127.0.0.1", "--jobs", str(_SLOTS), "--log-file", os.devnull],
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -182,7 +181,9 @@ def run_jobs(daemon: Daemon, text: bytes, jobs: int, clients: int) -> tuple[floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--jobs", type=int, default=300, help="trivial jobs of each measurement. Default 300")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the best counts. Default 3")
     options = parser.parse_args()
@@ -194,7 +195,10 @@ def main() -> None:
             run_jobs(daemon, _TRIVIAL, 20, 2)
         print(f"gcc alone: {compiler_cpu_ms(_TRIVIAL, 100):.1f} ms of CPU for a trivial job")
         print(f"{'':20} {'CPU, ms a job':>28}          {'jobs a second':>26}")
-        print(f"{'':20} {'distplusplusd':>14} {'distccd':>9} {'ratio':>6}   {'distplusplusd':>14} {'distccd':>9} {'ratio':>6}")
+        print(
+            f"{'':20} {'distplusplusd':>14} {'distccd':>9} {'ratio':>6}   {'distplusplusd':>14}"
+            f" {'distccd':>9} {'ratio':>6}"
+        )
         for name, text, jobs, clients in cases:
             best: dict[str, tuple[float, float]] = {}
             # In turn, so that a busy moment of the machine meets both.

@@ -11,18 +11,18 @@ import pytest
 
 from tests.integration.distplusplus.harness import PROGRAM, Client, Server, until
 
+Start = Callable[..., Server]
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+
+def _starting(directory: Path) -> Iterator[Start]:
     """Starts servers with the given options; stops them, and checks that they left nothing behind."""
     servers: list[Server] = []
 
-    def start_one(*options: str, address: str = "127.0.0.1:0", **environment: str) -> Server:
-        number = len(servers)
-        # Where the user that the server becomes can reach it, which tmp_path is not.
+    def start(*options: str, address: str = "127.0.0.1:0", **environment: str) -> Server:
+        # Where the user that the server becomes can reach it, which pytest's directories are not.
         jobs_dir = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
         jobs_dir.chmod(0o777)
-        log = tmp_path / f"server-{number}.log"
+        log = directory / f"server-{len(servers)}.log"
         addresses = ["--listen-address", address] if address else []
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -37,20 +37,30 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         assert process.poll() is None, server.log
         return server
 
-    yield start_one
-    left = []
+    yield start
+    left: list[Path] = []
     for server in servers:
         server.close()
-        left += list(server.jobs_dir.iterdir())
-        server.jobs_dir.rmdir() if not left else None
+        left += server.jobs_dir.iterdir()
+        subprocess.run(["rm", "-rf", str(server.jobs_dir)], check=True)
     assert not left, f"left behind: {left}"
 
 
 @pytest.fixture
-def server(start: Callable[..., Server]) -> Server:
-    return start()
+def start(tmp_path: Path) -> Iterator[Start]:
+    yield from _starting(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for all tests of a module that need nothing special: what one leaves would meet the next."""
+    starting = _starting(tmp_path_factory.mktemp("server"))
+    yield next(starting)("--jobs", "4")
+    next(starting, None)
 
 
 @pytest.fixture
-def client(server: Server) -> Client:
-    return server.client()
+def client(server: Server) -> Iterator[Client]:
+    made = server.client()
+    yield made
+    made.channel.close()

@@ -58,7 +58,8 @@ class Client:
         **fields: Any,
     ) -> pb.CompileRequest:
         """A request with a fresh reservation."""
-        fields.setdefault("uuid", self.reserve(pb.Reservation(waitMs=20_000), timeout=WAIT_S).uuid)
+        if "uuid" not in fields:
+            fields["uuid"] = self.reserve(pb.Reservation(waitMs=20_000), timeout=WAIT_S).uuid
         fields.setdefault("inputFile", compression.pack(name, text, pb.zstd))
         return pb.CompileRequest(compiler=compiler, argument=arguments, **fields)
 
@@ -89,7 +90,7 @@ class Server:
 
     @property
     def addresses(self) -> list[str]:
-        return re.findall(r"listens on (\S+)", self.log)
+        return re.findall(r'listens on ([^\s"]+)', self.log)
 
     def client(self, credentials: grpc.ChannelCredentials | None = None, address: str = "") -> Client:
         self._clients.append(Client(address or self.addresses[0], credentials))

@@ -1,8 +1,9 @@
 """Which compiler arguments a job may have, and what becomes of them. Pure.
 
-The source arrives preprocessed, so whatever only the preprocessor or the linker reads is dropped. The rest must be
-known to be harmless: a switch by name, or of a shape (`-fname`, `-mname=value`) in which nothing can name a file.
-Everything else is refused with its reason; the client then compiles at home.
+The source arrives preprocessed, so whatever only the preprocessor or the linker reads is dropped. The rest
+must be
+known to be harmless: a switch by name, or of a shape (`-fname`, `-mname=value`) in which nothing can name a
+file. Everything else is refused with its reason; the client then compiles at home.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Arguments:
     prefix_maps: tuple[tuple[str, str], ...] = ()
 
     def mapped_directory(self, directory: str) -> str:
-        """`directory` as the user's -fdebug-prefix-map and -ffile-prefix-map make it: the last that fits wins."""
+        """`directory` as the user's -fdebug-prefix-map and -ffile-prefix-map make it: the last that fits
+        wins."""
         for old, new in reversed(self.prefix_maps):
             if directory.startswith(old):
                 return new + directory[len(old) :]
@@ -73,62 +75,125 @@ _LANGUAGES = {
     "none": pb.UNKNOWN_LANGUAGE,
 }
 
-# Read by the preprocessor or the linker alone: no trace of them in the object. Those that take a value in the next
-# argument, and those with the value attached.
+# Read by the preprocessor or the linker alone: no trace of them in the object. Those that take a value in
+# the next argument, and those with the value attached.
 _DROPPED_WITH_VALUE = frozenset(
-    ["-I", "-D", "-U", "-include", "-imacros", "-iquote", "-isystem", "-idirafter", "-iprefix", "-iwithprefix", "-iwithprefixbefore", "-isysroot", "-imultilib", "-imultiarch", "-iframework", "-F", "-cxx-isystem", "-iwithsysroot", "-isystem-after", "-A", "-MF", "-MT", "-MQ", "-MJ", "-Xpreprocessor", "-L", "-l", "-u", "-z", "-T", "-Xlinker", "-rpath", "-framework", "--sysroot", "--include", "--imacros", "--include-directory", "--define-macro", "--undefine-macro", "--include-directory-after", "--library-directory", "-gcc-toolchain"]
+    [
+        "-I",
+        "-D",
+        "-U",
+        "-include",
+        "-imacros",
+        "-iquote",
+        "-isystem",
+        "-idirafter",
+        "-iprefix",
+        "-iwithprefix",
+        "-iwithprefixbefore",
+        "-isysroot",
+        "-imultilib",
+        "-imultiarch",
+        "-iframework",
+        "-F",
+        "-cxx-isystem",
+        "-iwithsysroot",
+        "-isystem-after",
+        "-A",
+        "-MF",
+        "-MT",
+        "-MQ",
+        "-MJ",
+        "-Xpreprocessor",
+        "-L",
+        "-l",
+        "-u",
+        "-z",
+        "-T",
+        "-Xlinker",
+        "-rpath",
+        "-framework",
+        "--sysroot",
+        "--include",
+        "--imacros",
+        "--include-directory",
+        "--define-macro",
+        "--undefine-macro",
+        "--include-directory-after",
+        "--library-directory",
+        "-gcc-toolchain",
+    ]
 )
 _DROPPED = re.compile(
     r"""-(?:
-        [IDUALlF].+ | include=.+ | i(?:quote|system|dirafter|prefix|withprefix|withprefixbefore|sysroot|framework|with
-        sysroot).+ | imacros.+ | include(?!-pch).+ | M[DFGPTQ].* | MMD | Wp,.* | Wl,.* | T.+ | u.+ | z.+
-        | -(?:sysroot|include|imacros|include-directory|define-macro|undefine-macro|library-directory|gcc-toolchain)=.*
+        [IDUALlF].+ | include(?!-pch).+ | imacros.+ | i(?:quote|system|dirafter|prefix|withprefix).+
+        | i(?:withprefixbefore|sysroot|framework|withsysroot).+ | M[DFGPTQ].* | MMD | Wp,.* | Wl,.*
+        | T.+ | u.+ | z.+
+        | -(?:sysroot|include|imacros|include-directory|define-macro|undefine-macro)=.*
+        | -(?:library-directory|gcc-toolchain)=.*
         | nostdinc(?:\+\+)? | undef | P | CC? | H | remap | trigraphs | d[DIMNU] | -?stdlib=[\w+]+
-        | fpreprocessed | fdirectives-only | fno-directives-only | f(?:no-)?working-directory | finput-charset=.*
+        | fpreprocessed | f(?:no-)?directives-only | f(?:no-)?working-directory | finput-charset=.*
         | fuse-ld=.* | v | -verbose
     )""",
     re.VERBOSE,
 )
 
 # Refused, with the reason that is told. In this order; each must match the whole argument.
+_ANY, _CLANG = "", "clang"
 _REFUSED: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
-    (kind, re.compile(pattern), reason)
-    for kind, pattern, reason in (
-        ("arg", r"@.*", "reads arguments from a file of the worker"),
-        ("arg", r"-f(plugin|pass-plugin)\b.*|-fplugin-arg-.*|-load|-fuse-linker-plugin=.*", "loads a plugin"),
-        ("arg", r"-wrapper|-wrapper,.*", "runs another program"),
-        ("arg", r"-B.*|--prefix(=.*)?", "runs programs from another directory"),
-        ("arg", r"-?-specs(=.*)?|-no-canonical-prefixes=.*", "changes what the compiler runs"),
-        ("arg", r"-(-config.*|ccc-.*|cc1.*|resource-dir.*|working-directory.*|ivfsoverlay.*)", "reads worker files"),
-        ("arg", r"-X(assembler|clang|arch_.*|cuda.*|openmp.*)|-mllvm|-Xclang=.*", "is passed on without a check"),
-        ("arg", r"-o.*|--output(=.*)?", "names an output; the output is named by the server"),
-        ("arg", r"-(dumpbase|dumpdir|dumpbase-ext|aux-info)(=.*)?|-save-temps.*|--save-temps.*",
-         "names or writes further files"),
-        ("arg", r"-d[a-zA-Z].*|-fdump-.*|-fcompare-debug.*|-fada-spec.*|-fdeps-.*|-fdebug-cpp|-fself-test.*"
-         r"|-time=.*|-fcrash-diagnostics.*|-gen-reproducer.*", "writes further files"),
-        ("arg", r"-f(opt-info|save-optimization-record|time-trace|time-report)=?.*-?(=.*[/.].*)",
-         "writes to a file that it names"),
-        ("arg", r"-fdiagnostics-format=(sarif|json)-file|-fdiagnostics-add-output.*|-fdiagnostics-set-output.*",
-         "writes further files"),
-        ("arg", r"-f(no-)?(implicit-)?modules?\b.*|-fmodule.*|-fprebuilt.*|-fpch.*|-include-pch|-emit-.*|-fcxx-modules"
-         r"|-fbuild-session.*|-winvalid-pch|-fimplicit-.*module.*", "reads modules or precompiled headers"),
-        ("arg", r"-f(auto-profile|profile-sample-use|profile-list|thinlto-index|sanitize-(black|ignore|system-ignore)list"
-         r"|sanitize-coverage-.*list|xray-.*|profile-remapping-file|symbol-partition|proc-stat-report|cs-profile.*"
-         r"|profile-note|profile-filter-files|profile-exclude-files|profile-prefix-.*|randomize-layout-seed-file"
-         r"|openmp-host-ir-file.*|wpa|ltrans.*|resolution|lto-.*linker.*|offload-host.*)(=.*)?",
-         "reads or writes a file besides the source"),
-        ("arg", r"-fprofile-dir(=.*)?", "moves the profile to a directory that only the client has"),
-        ("arg", r"-m(arch|cpu|tune)=native", "means the CPU of the worker here"),
-        ("arg", r"-foffload.*|-fopenmp-targets.*|--?cuda.*|--offload.*|-arch", "compiles for a second target"),
-        ("clang", r"-(g|f)record-(gcc-switches|command-line)", "records the worker's command line"),
-        ("arg", r"-fembed-bitcode=.*|-fembed-bitcode", "records the worker's command line"),
-        ("arg", r"-(E|M|MM|fsyntax-only|###|-version|-help.*|dump(machine|version|fullversion|specs)|print-.*"
-         r"|-print-.*|-analyze.*|fdirectives.*|r|-precompile|V|-preprocess|-dependencies|-user-dependencies|extract-api)",
-         "is not a compile of one source to one object"),
+    (kind, re.compile("|".join(patterns.split())), reason)
+    for kind, patterns, reason in (
+        (_ANY, r"@.*", "reads arguments from a file of the worker"),
+        (_ANY, r"-f(plugin|pass-plugin)\b.* -fplugin-arg-.* -load -fuse-linker-plugin=.*", "loads a plugin"),
+        (_ANY, r"-wrapper -wrapper,.*", "runs another program"),
+        (_ANY, r"-B.* --prefix(=.*)?", "runs programs from another directory"),
+        (_ANY, r"-?-specs(=.*)? -no-canonical-prefixes=.*", "changes what the compiler runs"),
+        (
+            _ANY,
+            r"--config.* -ccc-.* -cc1.* -resource-dir.* -working-directory.* -ivfsoverlay.*",
+            "reads files of the worker",
+        ),
+        (_ANY, r"-Xclang(=.*)? -Xarch_.* -Xcuda.* -Xopenmp.* -mllvm", "is passed on without a check"),
+        (_ANY, r"-o.* --output(=.*)?", "names an output; the server names it"),
+        (
+            _ANY,
+            r"-dumpbase(=.*)? -dumpdir(=.*)? -dumpbase-ext(=.*)? -aux-info(=.*)? --?save-temps.* -d[a-zA-Z].*"
+            r" -fdump-.* -fcompare-debug.* -fada-spec.* -fdeps-.* -fdebug-cpp -fself-test.* -time=.*"
+            r" -fcrash-diagnostics.* -gen-reproducer.* -fdiagnostics-format=(sarif|json)-file"
+            r" -fdiagnostics-(add|set)-output.*"
+            r" -f(opt-info|save-optimization-record|time-trace)[\w-]*=.*[/.].*",
+            "names or writes further files",
+        ),
+        (
+            _ANY,
+            r"-f(no-)?(implicit-)?modules?\b.* -fmodule.* -fprebuilt.* -fpch.* -include-pch -emit-.*"
+            r" -fcxx-modules -fbuild-session.* -fimplicit-.*module.*",
+            "reads modules or precompiled headers",
+        ),
+        (
+            _ANY,
+            r"-fauto-profile(=.*)?"
+            r" -fprofile-(sample-use|list|remapping-file|note|filter-files|exclude-files)(=.*)?"
+            r" -fprofile-prefix-.* -fcs-profile.* -fthinlto-index.* -fsanitize-[\w-]*list=.* -fxray-.*"
+            r" -fproc-stat-report.* -fopenmp-host-.* -fwpa.* -fltrans.* -fresolution.* -foffload-host.*"
+            r" -frandomize-layout-seed-file.*",
+            "reads or writes a file besides the source",
+        ),
+        (_ANY, r"-fprofile-dir(=.*)?", "moves the profile to a directory that only the client has"),
+        (_ANY, r"-m(arch|cpu|tune)=native", "means the CPU of the worker here"),
+        (_ANY, r"-foffload.* -fopenmp-targets.* --?cuda.* --offload.* -arch", "compiles for a second target"),
+        (_CLANG, r"-[gf]record-(gcc-switches|command-line)", "records the worker's command line"),
+        (_ANY, r"-fembed-bitcode.*", "records the worker's command line"),
+        (
+            _ANY,
+            r"-E -M -MM -fsyntax-only -### --version --help.* -dump(machine|version|fullversion|specs)"
+            r" --?print-.* --analyze.* -r --precompile -V --preprocess --(user-)?dependencies -extract-api",
+            "is not a compile of one source to one object",
+        ),
     )
-)  # fmt: skip
+)
 
-# Kept. In none of these shapes can a value be a path: no slash, and what takes a bare file name was refused above.
+# Kept. In none of these shapes can a value be a path: no slash, and what takes a bare file name was refused
+# above.
 _SAFE_VALUE = r"[\w.,:+@=%*\[\]!-]*"
 _KEPT = re.compile(
     rf"""
@@ -151,6 +216,7 @@ _KEPT = re.compile(
 _KEPT_WITH_VALUE = {"--param": re.compile(r"[\w-]+=[\w-]+"), "-target": re.compile(r"[\w.+-]+")}
 _PREFIX_MAP = re.compile(r"-f(debug|file|macro|coverage)-prefix-map=([^=]*)=(.*)", re.DOTALL)
 _CLANG_DIRECTORY = re.compile(r"-f(debug|coverage|file)-compilation-dir=.*", re.DOTALL)
+_CALLGRAPH = re.compile(r"-fcallgraph-info(=(su|da)(,(su|da))?)?")
 _ASSEMBLER_OPTION = re.compile(
     r"--(no)?execstack|--fatal-warnings|--no-warn|--warn|-W|-m[\w=.+-]+|-g|--gdwarf-[2-5]|--gen-debug|--gdwarf-sections"
     r"|--(no)?compress-debug-sections(=[\w-]+)?|--elf-stt-common=\w+|--generate-missing-build-notes=\w+|-L|--keep-locals"
@@ -176,11 +242,13 @@ class _Scan:
 
 
 def check(arguments: Sequence[str], *, clang: bool) -> Arguments:
-    """The arguments of one compile, checked. `clang`: clang's meaning where it differs from GCC's. Raises Refused."""
+    """The arguments of one compile, checked. `clang`: clang's meaning where it differs from GCC's. Raises
+    Refused."""
     if len(arguments) > MAX_ARGUMENTS or sum(map(len, arguments)) > MAX_ARGUMENT_BYTES:
         raise Refused(
             Reason.ARGUMENT_NOT_ALLOWED,
-            f"{len(arguments)} arguments: at most {MAX_ARGUMENTS} and {MAX_ARGUMENT_BYTES // 1024} KiB are taken",
+            f"{len(arguments)} arguments: at most {MAX_ARGUMENTS} and {MAX_ARGUMENT_BYTES // 1024} KiB"
+            f" are taken",
         )
     scan = _Scan(clang)
     position = 0
@@ -257,7 +325,7 @@ def _take_single(scan: _Scan, argument: str) -> None:
     if _DROPPED.fullmatch(argument):
         return
     for kind, pattern, reason in _REFUSED:
-        if (kind == "arg" or scan.clang) and pattern.fullmatch(argument):
+        if (kind == _ANY or scan.clang) and pattern.fullmatch(argument):
             raise _not_allowed(argument, reason)
     if not _KEPT.fullmatch(argument):
         raise _not_allowed(argument, "is not known here to be safe")
@@ -266,8 +334,9 @@ def _take_single(scan: _Scan, argument: str) -> None:
     scan.kept.append(argument)
 
 
-def _take_special(scan: _Scan, argument: str) -> bool:
-    """Arguments that are kept and mean something for names, inputs or outputs; False if it is none of them."""
+def _take_special(scan: _Scan, argument: str) -> bool:  # noqa: PLR0912  # a table of cases
+    """Arguments that are kept and mean something for names, inputs or outputs; False if it is none of
+    them."""
     if map_match := _PREFIX_MAP.fullmatch(argument):
         if map_match[1] in ("debug", "file"):
             scan.prefix_maps.append((map_match[2], map_match[3]))
@@ -295,7 +364,7 @@ def _take_special(scan: _Scan, argument: str) -> bool:
     elif argument.startswith("-gsplit-dwarf"):
         scan.extras.add(Extra.DWO)
         scan.debug = True
-    elif argument in ("-fstack-usage", "-fcallgraph-info") or argument.startswith("-fcallgraph-info="):
+    elif argument == "-fstack-usage" or _CALLGRAPH.fullmatch(argument):
         scan.extras.add(Extra.STACK_USAGE if argument == "-fstack-usage" else Extra.CALLGRAPH)
     elif argument == "-ftime-trace":
         scan.extras.add(Extra.TIME_TRACE)
@@ -332,8 +401,8 @@ def _shown(text: str) -> str:
 
 _ENDINGS = {
     ".c": pb.C, ".i": pb.C,
-    ".cc": pb.CXX, ".cp": pb.CXX, ".cxx": pb.CXX, ".cpp": pb.CXX, ".CPP": pb.CXX, ".c++": pb.CXX, ".C": pb.CXX,
-    ".ii": pb.CXX,
+    ".cc": pb.CXX, ".cp": pb.CXX, ".cxx": pb.CXX, ".cpp": pb.CXX, ".CPP": pb.CXX, ".c++": pb.CXX,
+    ".C": pb.CXX, ".ii": pb.CXX,
     ".m": pb.OBJECTIVE_C, ".mi": pb.OBJECTIVE_C,
     ".mm": pb.OBJECTIVE_CXX, ".M": pb.OBJECTIVE_CXX, ".mii": pb.OBJECTIVE_CXX,
     ".s": pb.ASSEMBLER, ".S": pb.ASSEMBLER, ".sx": pb.ASSEMBLER, ".asm": pb.ASSEMBLER,
@@ -341,7 +410,8 @@ _ENDINGS = {
 
 
 def language_of(requested: pb.Language, by_option: pb.Language, name: str, compiler: str) -> pb.Language:
-    """The language of a source: the request's own word, then -x, then the name's ending. A C source that a C++
+    """The language of a source: the request's own word, then -x, then the name's ending. A C source that a
+    C++
     compiler compiles is C++. Raises Refused."""
     if requested:
         if requested not in pb.Language.values():

@@ -25,7 +25,8 @@ async def report(settings: Settings) -> str:
     lines += [
         f"runs as:    {who.name if (who := account(settings.user)) else pwd.getpwuid(os.geteuid()).pw_name}",
         f"slots:      {slots.count}, from {slots.reason}",
-        f"memory:     {slots.free_memory_mib} MiB free; {settings.memory_per_job_mib} MiB wanted for each job",
+        f"memory:     {slots.free_memory_mib} MiB free; {settings.memory_per_job_mib} MiB wanted for each"
+        f" job",
         f"jobs in:    {choose_parent(settings.job_dir)}",
         f"confined:   {_confinement()}",
     ]
@@ -63,7 +64,10 @@ def _confinement() -> str:
 async def _describe(compilers: Compilers, name: str) -> str:
     program = compilers.find(name)
     if program is None:
-        return "not usable: the link leads to no compiler, and there is none of that name in the system's directories"
+        return (
+            "not usable: the link leads to no compiler,"
+            " and there is none of that name in the system's directories"
+        )
     try:
         identity = await compilers.identify(program)
     except Refused as refused:

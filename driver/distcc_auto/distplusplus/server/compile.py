@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -28,7 +29,8 @@ _MAX_MESSAGES_BYTES = 8 * 1024 * 1024
 _MAX_FURTHER_OUTPUTS = 50
 
 _NO_MEMORY = re.compile(
-    rb"Killed signal terminated program|out of memory allocating \d+ bytes|virtual memory exhausted|std::bad_alloc"
+    rb"Killed signal terminated program|out of memory allocating \d+ bytes|virtual memory exhausted"
+    rb"|std::bad_alloc"
     rb"|LLVM ERROR: out of memory|error: .{0,40}Cannot allocate memory|unable to execute command: Killed"
 )
 _TOO_LARGE = re.compile(rb"File size limit exceeded|File too large|No space left on device")
@@ -49,6 +51,15 @@ class Outcome:
     compile_s: float
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """A job whose files are written. `present`: what lies where outputs will be, before the compiler runs."""
+
+    plan: planning.Plan
+    input_bytes: int
+    present: frozenset[str]
+
+
 class Compiler:
     """Runs the compiles of this server."""
 
@@ -56,7 +67,7 @@ class Compiler:
         self._settings = settings
         self._compilers = compilers
         self._warden = warden
-        self._compression = pb.CompressionType.Value(settings.compress)
+        self._compression = pb.zstd if settings.compress == "zstd" else pb.NONE
 
     async def compile(self, request: pb.CompileRequest) -> Outcome:
         """Compiles. Raises Refused. Nothing of the job is left afterwards, also if it is cancelled."""
@@ -70,10 +81,11 @@ class Compiler:
         )
         job_dir = self._warden.new_dir()
         try:
-            plan, input_bytes = await _in_thread_if(
+            prepared = await _in_thread_if(
                 len(request.inputFile.content) > _INLINE_BYTES,
                 partial(self._prepare, request, checked, language, program, identity, job_dir),
             )
+            plan = prepared.plan
             request.inputFile.ClearField("content")
             started = time.monotonic()
             ended = await self._warden.run(
@@ -82,13 +94,21 @@ class Compiler:
             finished = time.monotonic()
             _check_ended(ended, job_dir, self._settings)
             size = _size(os.path.join(job_dir.work, plan.output))
-            answer = await _in_thread_if(size > _INLINE_BYTES, partial(self._collect, plan, ended, job_dir))
+            answer = await _in_thread_if(
+                size > _INLINE_BYTES, partial(self._collect, prepared, ended, job_dir)
+            )
         finally:
             job_dir.remove()
         answer.report.prepareMs = int((started - begun) * 1000)
         answer.report.compileMs = int((finished - started) * 1000)
         return Outcome(
-            answer, program.name, ended.return_code, input_bytes, size, started - begun, finished - started
+            answer,
+            program.name,
+            ended.return_code,
+            prepared.input_bytes,
+            size,
+            started - begun,
+            finished - started,
         )
 
     def _prepare(
@@ -99,8 +119,8 @@ class Compiler:
         program: Program,
         identity: Identity,
         job_dir: JobDir,
-    ) -> tuple[planning.Plan, int]:
-        """Writes the job's files; returns its plan and the size of its source."""
+    ) -> _Prepared:
+        """Writes the job's files."""
         try:
             pieces = compression.iter_unpacked(request.inputFile, self._settings.max_input_bytes)
             first = next(pieces, b"")
@@ -108,6 +128,8 @@ class Compiler:
             if plan.output_dir:
                 os.makedirs(os.path.join(job_dir.work, plan.output_dir))
             size = _write(os.path.join(job_dir.work, plan.input_name), first, pieces)
+            if plan.needs_sources:
+                _make_sources(job_dir.work, plan)
             if plan.profile is not None:
                 self._write_profile(request, os.path.join(job_dir.work, plan.profile))
         except compression.UnknownCompressionError as error:
@@ -120,7 +142,7 @@ class Compiler:
             raise Refused(pb.Refusal.BAD_FRAME, f"{request.inputFile.name}: {error}") from error
         except OSError as error:
             raise Refused(pb.Refusal.SERVER_FAULT, f"cannot write the job's files: {error}") from error
-        return plan, size
+        return _Prepared(plan, size, frozenset(_present(job_dir.work, plan)))
 
     def _write_profile(self, request: pb.CompileRequest, path: str) -> None:
         for given in request.furtherInput:
@@ -134,7 +156,8 @@ class Compiler:
             "-fprofile-use",
         )
 
-    def _collect(self, plan: planning.Plan, ended: Ended, job_dir: JobDir) -> pb.CompileAnswer:
+    def _collect(self, prepared: _Prepared, ended: Ended, job_dir: JobDir) -> pb.CompileAnswer:
+        plan = prepared.plan
         answer = pb.CompileAnswer(
             returnCode=ended.return_code,
             stdout=_messages(job_dir, "out"),
@@ -150,33 +173,22 @@ class Compiler:
             answer.outputFile.SetInParent()
             return answer
         answer.outputFile.CopyFrom(self._file(job_dir, plan.output, os.path.basename(plan.output)))
-        for directory in {"", plan.output_dir}:
-            for entry in sorted(os.listdir(os.path.join(job_dir.work, directory))):
-                self._collect_further(plan, job_dir, os.path.join(directory, entry), answer)
+        for name in sorted(_present(job_dir.work, plan) - prepared.present - {plan.output}):
+            self._collect_further(plan, job_dir, name, answer)
         return answer
 
     def _collect_further(
         self, plan: planning.Plan, job_dir: JobDir, name: str, answer: pb.CompileAnswer
     ) -> None:
-        if (
-            name in (plan.input_name, plan.output, plan.profile)
-            or plan.output_dir == name
-            or plan.output.startswith(name + "/")
-        ):
-            return
         kind = planning.extra_kind(name, plan)
         if kind is None or len(answer.furtherOutput) >= _MAX_FURTHER_OUTPUTS:
             raise Refused(
                 pb.Refusal.FURTHER_OUTPUTS,
-                f"the compiler wrote a further file that is not expected: {name[:200]}",
+                f"the compiler wrote a further file that is not expected: {name[:200]!r}",
                 name,
             )
-        file = self._file(
-            job_dir,
-            name,
-            os.path.basename(name),
-            plan.gcno_directory if kind == pb.FurtherOutput.GCNO else None,
-        )
+        directory = plan.gcno_directory if kind == pb.FurtherOutput.GCNO else None
+        file = self._file(job_dir, name, os.path.basename(name), directory)
         answer.furtherOutput.append(pb.FurtherOutput(kind=kind, file=file))
 
     def _file(self, job_dir: JobDir, relative: str, name: str, gcno_directory: str | None = None) -> pb.File:
@@ -190,7 +202,8 @@ class Compiler:
 
 
 async def _in_thread_if(large: bool, step: Callable[[], T]) -> T:
-    """What `step` returns. In a thread, the step is over before a cancelled caller goes on to remove its files."""
+    """What `step` returns. In a thread, the step is over before a cancelled caller goes on to remove its
+    files."""
     if not large:
         return step()
     future = asyncio.get_running_loop().run_in_executor(None, step)
@@ -231,7 +244,8 @@ def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
     if ended.signal == 9 or _NO_MEMORY.search(messages):
         raise Refused(
             pb.Refusal.OUT_OF_MEMORY,
-            f"the compiler ran out of memory ({settings.job_memory_mib} MiB for each process, --job-memory), or was killed",
+            f"the compiler ran out of memory ({settings.job_memory_mib} MiB for each process,"
+            f" --job-memory), or was killed",
             retry_after_ms=1000,
         )
     if _CPU_TIME.search(messages):
@@ -242,7 +256,8 @@ def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
     if _TOO_LARGE.search(messages):
         raise Refused(
             pb.Refusal.OUTPUT_TOO_LARGE,
-            f"the compiler's files are too large for the worker ({settings.max_output_mib} MiB, --max-output)",
+            f"the compiler's files are too large for the worker ({settings.max_output_mib} MiB,"
+            f" --max-output)",
         )
     if missing := _NO_PROGRAM.search(messages):
         raise Refused(
@@ -270,6 +285,29 @@ def _write(path: str, first: bytes, rest: Iterator[bytes]) -> int:
             file.write(piece)
             size += len(piece)
     return size
+
+
+def _make_sources(work: str, plan: planning.Plan) -> None:
+    """Empty files where the client has the sources that the text names."""
+    with open(os.path.join(work, plan.input_name), "rb") as file:
+        names = planning.named_sources(file.read())
+    for name in names:
+        path = os.path.join(work, name)
+        with contextlib.suppress(FileExistsError, NotADirectoryError):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "x"):
+                pass
+
+
+def _present(work: str, plan: planning.Plan) -> set[str]:
+    """Files in the working directory and in that of the output."""
+    directories = {"", plan.output_dir}
+    return {
+        os.path.join(directory, entry.name)
+        for directory in directories
+        for entry in os.scandir(os.path.join(work, directory))
+        if not entry.is_dir(follow_symlinks=False)
+    }
 
 
 def _size(path: str) -> int:

@@ -1,9 +1,10 @@
 """Which compilers may be used, where they are, and who they are.
 
-A name is allowed by a symbolic link of that name in /usr/lib/distcc or /usr/libexec/distplusplus, which only root can
+A name is allowed by a symbolic link of that name in /usr/lib/distcc or /usr/libexec/distplusplus, which only
+root can
 make. On Debian the links in /usr/lib/distcc lead to the distcc client, as they also serve as its masquerade
-directory: then the program of that name in `PROGRAM_DIRS` is meant, as distccd does it. A name that has no link is
-never looked for.
+directory: then the program of that name in `PROGRAM_DIRS` is meant, as distccd does it. A name that has no
+link is never looked for.
 """
 
 from __future__ import annotations
@@ -118,7 +119,8 @@ class Compilers:
         )
 
     async def identify(self, program: Program) -> Identity:
-        """Asks the compiler who it is, once for each version of the file. Raises Refused if it does not say."""
+        """Asks the compiler who it is, once for each version of the file. Raises Refused if it does not
+        say."""
         key = (program.real_path + "\0" + program.name, program.stamp)
         task = self._identities.get(key)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
@@ -154,7 +156,8 @@ class Compilers:
             return None
         if not os.path.isfile(real):
             return None
-        # clang++ is clang by another name, and a cross compiler finds its parts by its own: keep the link's name.
+        # clang++ is clang by another name, and a cross compiler finds its parts by its own: keep the link's
+        # name.
         return Program(name, path, real, (status.st_ino, status.st_mtime_ns, status.st_size))
 
 
@@ -171,6 +174,8 @@ async def _identify(program: Program) -> Identity:
     version = (
         await _ask(program, "-dumpversion" if family == pb.Compiler.CLANG else "-dumpfullversion")
     ).strip()
+    if not target or not re.fullmatch(r"\d+(\.\d+)*\S*", version):
+        raise ValueError(f"neither GCC nor clang: -dumpmachine says {target!r}, its version is {version!r}")
     parts = [program.real_path]
     if family == pb.Compiler.GCC:
         for part in ("cc1", "cc1plus", "as"):

@@ -51,7 +51,8 @@ class JobDir:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def read(self, name: str, max_bytes: int) -> bytes:
-        """A file of the job. It is the compiler's, so a link or a pipe in its place is not followed or opened."""
+        """A file of the job. It is the compiler's, so a link or a pipe in its place is not followed or
+        opened."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with open(os.open(os.path.join(self.path, name), flags), "rb") as file:
             data = file.read(max_bytes + 1)
@@ -76,7 +77,8 @@ def choose_parent(configured: str | None) -> str:
 
 
 class Warden:
-    """The connection to the warden process. Made before the server has threads, and before it gives up root: the
+    """The connection to the warden process. Made before the server has threads, and before it gives up root:
+    the
     interpreter may be installed where only root can start it."""
 
     def __init__(self, parent: str, memory_bytes: int, file_bytes: int, account: Account | None) -> None:
@@ -115,7 +117,8 @@ class Warden:
     async def run(
         self, argv: Sequence[str], job_dir: JobDir, readable: Sequence[str], timeout_s: float
     ) -> Ended:
-        """Runs a compiler in `job_dir`; its messages go to `out` and `err` there. Raises Refused SERVER_FAULT.
+        """Runs a compiler in `job_dir`; its messages go to `out` and `err` there. Raises Refused
+        SERVER_FAULT.
 
         When it returns or raises, also if it is cancelled, no process of the job is left.
         """
@@ -187,7 +190,8 @@ class Warden:
 
 
 async def settle(future: asyncio.Future[Any]) -> None:
-    """Waits for `future` even if the caller is cancelled meanwhile, which is raised afterwards: nothing of a job may be
+    """Waits for `future` even if the caller is cancelled meanwhile, which is raised afterwards: nothing of a
+    job may be
     left behind because its client is in a hurry."""
     cancelled = False
     while not future.done():

@@ -85,7 +85,8 @@ def _start(settings: Settings) -> int:
     if not landlock_abi():
         if (settings.tls_key or settings.token_file) and not settings.unconfined:
             raise ConfigurationError(
-                "this kernel has no Landlock (Linux 5.13), so a compile could read the TLS key and the tokens;"
+                "this kernel has no Landlock (Linux 5.13), so a compile could read the TLS key and the"
+                " tokens;"
                 " give --unconfined if every client may know them"
             )
         log.warning("this kernel has no Landlock: jobs can read every file that this server can read")

@@ -1,6 +1,7 @@
 """From a checked request to the compiler's command line and the names of its files. Pure.
 
-Objects must be those that the same compiler makes at home of the same text, so the client's names and directories are
+Objects must be those that the same compiler makes at home of the same text, so the client's names and
+directories are
 put where this machine's would show. docs/distplusplusd.md tells what was found out about each compiler.
 """
 
@@ -25,6 +26,7 @@ _X_OPTION = {
     pb.ASSEMBLER: "assembler",
 }
 _ENDING = {pb.C: ".i", pb.CXX: ".ii", pb.OBJECTIVE_C: ".mi", pb.OBJECTIVE_CXX: ".mii"}
+_MARKED_NAME = re.compile(rb'^# \d+ "([^"\\\n<]+)"', re.MULTILINE)
 _LINE_MARKER = re.compile(rb'# \d+ "')
 # Written by -fworking-directory, which -g switches on: the second line of GCC's output.
 _DIRECTORY_MARKER = re.compile(rb'(?:# \d+ "[^"\n]*"[^\n]*\n){0,2}# \d+ "(?:[^"\\\n]|\\.)*//"')
@@ -50,6 +52,8 @@ class Plan:
     # Where the profile of -fprofile-use goes, if the job has one.
     profile: str | None
     extras: frozenset[Extra]
+    # Clang names a file in .gcno relatively if it is there: the client's files are, at home.
+    needs_sources: bool
     # GCC writes its working directory into .gcno: the client's must stand there.
     gcno_directory: str | None
 
@@ -90,8 +94,9 @@ def make(
         if clang
         else _gcc_names(request, arguments, identity, output, head, work)
     )
-    argv = (program.path, *arguments.kept, *names, "-x", _X_OPTION[language], "-S" if arguments.assembly_output else "-c",
-            input_name, "-o", output)  # fmt: skip
+    stop = "-S" if arguments.assembly_output else "-c"
+    ending = ("-x", _X_OPTION[language], stop, input_name, "-o", output)
+    argv = (program.path, *arguments.kept, *names, *ending)
     profile = None
     if arguments.profile_use:
         profile = _PROFDATA if clang else os.path.splitext(output)[0] + ".gcda"
@@ -101,6 +106,7 @@ def make(
         output,
         profile,
         arguments.extras,
+        clang and Extra.GCNO in arguments.extras,
         None if clang or Extra.GCNO not in arguments.extras else request.cwd,
     )
 
@@ -144,10 +150,17 @@ def extra_kind(file_name: str, plan: Plan) -> pb.FurtherOutput.Kind | None:
     return None
 
 
+def named_sources(text: bytes) -> set[str]:
+    """The files that line markers name, those that lie below the working directory."""
+    names = (name.decode("utf-8", "replace") for name in set(_MARKED_NAME.findall(text)))
+    return {name for name in names if _is_plain(name.split("/")) and len(name) < MAX_PATH_BYTES}
+
+
 def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
     """GCC's coverage notes with the working directory `ours` replaced by the client's. Raises Refused.
 
-    Format: gcc/gcov-io.h. The header is magic, version, stamp and (from GCC 12) checksum, 4 bytes each, then comes the
+    Format: gcc/gcov-io.h. The header is magic, version, stamp and (from GCC 12) checksum, 4 bytes each, then
+    comes the
     directory as a string: its length with its NUL in bytes (GCC 12), or in 4-byte words and padded (before).
     """
     order = "little" if gcno.startswith(b"oncg") else "big"
@@ -167,7 +180,8 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
                 return gcno[:start] + size + text + gcno[start + 4 + len(stored) :]
     raise Refused(
         pb.Refusal.ARGUMENT_NOT_ALLOWED,
-        "this compiler writes coverage notes in a form that is not known here, and they would name the worker's"
+        "this compiler writes coverage notes in a form that is not known here, and they would name the"
+        " worker's"
         " directory",
         "--coverage",
     )
@@ -176,8 +190,8 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
 def _input_name(name: str, language: pb.Language, head: bytes) -> str:
     """The name that the source gets here.
 
-    Clang takes the source's name from the first line marker only if the file's own ending says that it is preprocessed.
-    Without a marker the file's name is all there is, so it stays as it is.
+    Clang takes the source's name from the first line marker only if the file's own ending says that it is
+    preprocessed. Without a marker the file's name is all there is, so it stays as it is.
     """
     stem, ending = os.path.splitext(name)
     if language != pb.ASSEMBLER and _LINE_MARKER.match(head) and ending != _ENDING[language]:
@@ -192,21 +206,28 @@ def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -
         wanted = os.path.splitext(request.inputFile.name)[0] + (".s" if arguments.assembly_output else ".o")
     parts = wanted.split("/")
     check_name(parts[-1])
-    plain = len(parts) <= _MAX_DEPTH and all(
-        part not in ("", ".", "..") and part[0] not in "-@" for part in parts
-    )
+    plain = _is_plain(parts)
     if not plain and Extra.DWO in arguments.extras:
         raise Refused(
             pb.Refusal.BAD_PATH,
-            f"-gsplit-dwarf records the output's name, and {wanted[:200]!r} (absolute, or with . or ..) cannot be made here",
+            f"-gsplit-dwarf records the output's name, and {wanted[:200]!r} (absolute, or with . or ..)"
+            f" cannot be made here",
             wanted,
         )
     for part in parts[:-1] if plain else []:
         check_name(part)
     output = wanted if plain else parts[-1]
-    if output == input_name or output.startswith(input_name + "/") or output == _PROFDATA:
+    if output in (input_name, _PROFDATA) or output.startswith(input_name + "/"):
         raise Refused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
     return output
+
+
+def _is_plain(parts: list[str]) -> bool:
+    """Whether a path of these parts stays below the directory that it is relative to."""
+    return len(parts) <= _MAX_DEPTH and all(
+        part not in ("", ".", "..") and part[0] not in "-@" and len(part.encode()) <= _MAX_NAME_BYTES
+        for part in parts
+    )
 
 
 def _client_stem(request: pb.CompileRequest, output: str) -> str:
@@ -223,7 +244,7 @@ def _clang_names(request: pb.CompileRequest, arguments: Arguments, output: str) 
     own = [argument.partition("=")[0] for argument in arguments.kept]
     if (
         request.cwd
-        and arguments.debug
+        and (arguments.debug or arguments.coverage)  # .gcno names the directory, too
         and not {"-fdebug-compilation-dir", "-ffile-compilation-dir"} & set(own)
     ):
         names.append(f"-fdebug-compilation-dir={request.cwd}")
@@ -249,18 +270,20 @@ def _gcc_names(
         names.append(f"-fdebug-prefix-map={work}={arguments.mapped_directory(request.cwd)}")
     if not (arguments.coverage or arguments.profile_generate):
         return names
-    # The profile's path in the object is made of -dumpdir, so that gets the client's directory; every other further
-    # file would then be written there, too.
+    # The profile's path in the object is made of -dumpdir, so that gets the client's directory; every other
+    # further file would then be written there, too.
     if arguments.profile_use or arguments.extras - {Extra.GCNO}:
         raise Refused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
-            "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away from home",
+            "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away"
+            " from home",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
     if not re.match(r"1[1-9]|[2-9]\d", identity.version):
         raise Refused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
-            f"GCC {identity.version} would record the worker's directory as the place of the profile (GCC 11 can be told)",
+            f"GCC {identity.version} would record the worker's directory as the place of the profile (GCC"
+            f" 11 can be told)",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
     directory, base = os.path.split(_client_stem(request, output))

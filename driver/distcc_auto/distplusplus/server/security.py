@@ -49,7 +49,9 @@ def account(name: str | None) -> Account | None:
             f"--user: there is no user {name or ' or '.join(_DEFAULT_USERS)}; jobs never run as root"
         )
     if entry.pw_uid == 0 or entry.pw_gid == 0:
-        raise ConfigurationError(f"--user {entry.pw_name}: has root's user or group number; jobs never run as root")
+        raise ConfigurationError(
+            f"--user {entry.pw_name}: has root's user or group number; jobs never run as root"
+        )
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
@@ -69,7 +71,8 @@ class FileWatch:
         self.contents = self._read()
 
     def changed(self) -> bool:
-        """Whether `contents` is new since the last call. A file that cannot be read leaves the old contents."""
+        """Whether `contents` is new since the last call. A file that cannot be read leaves the old
+        contents."""
         try:
             stamp = self._read_stamp()
             if stamp == self._stamp:
@@ -102,7 +105,7 @@ def tls_credentials(certificate: str, key: str, client_ca: str | None) -> grpc.S
             [(private, chain)], authorities[0] if authorities else None
         )
 
-    def fetch() -> grpc.ServerCertificateConfiguration | None:
+    def fetch() -> Any:  # None: no change; the published type does not know it
         try:
             if watch.changed():
                 _log.info("certificates are reloaded")
@@ -133,7 +136,8 @@ def _watched(what: str, *paths: str) -> FileWatch:
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
-    """Lets only calls through that carry one of the tokens of a file. Raises ConfigurationError if there is none."""
+    """Lets only calls through that carry one of the tokens of a file. Raises ConfigurationError if there is
+    none."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -164,9 +168,9 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler:
+    ) -> Any:
         handler = await continuation(handler_call_details)
         if handler is None or handler_call_details.method.startswith(_OPEN_METHODS):
             return handler
@@ -175,7 +179,7 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
         return _refusing(handler)
 
 
-def _refusing(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+def _refusing(handler: Any) -> Any:
     """A handler of the same kind that refuses."""
     message = "no valid bearer token: send the metadata `authorization: Bearer TOKEN`"
 
@@ -199,7 +203,7 @@ def _refusing(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         (True, True): grpc.stream_stream_rpc_method_handler,
     }
     make: Any = kinds[handler.request_streaming, handler.response_streaming]
-    return make(  # type: ignore[no-any-return]
+    return make(
         stream if handler.response_streaming else unary,
         handler.request_deserializer,
         handler.response_serializer,

@@ -25,9 +25,11 @@ from distcc_auto.distplusplus.server.settings import Settings
 from distcc_auto.distplusplus.server.slots import Reservation, SlotTable, Waiter
 
 PROTOCOL_REVISION = 1
-# Uploads read at once from connections that hold no reservation: their messages take memory and end in a refusal.
+# Uploads read at once from connections that hold no reservation: their messages take memory and end in a
+# refusal.
 _UNRESERVED_UPLOADS = 4
-# A timer that comes this late says that the process was starved, and that jobs which came in time wait to be read.
+# A timer that comes this late says that the process was starved, and that jobs which came in time wait to be
+# read.
 _LATE_S = 0.02
 _MAX_USER = 200
 # A server that is told to end waits so long for the jobs of reservations that it has given.
@@ -64,7 +66,8 @@ class Service:
         self._idle = asyncio.Event()
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
-        """The handlers of both services. Distribute reads its one message itself, to know when it begins to come."""
+        """The handlers of both services. Distribute reads its one message itself, to know when it begins to
+        come."""
         unary = grpc.unary_unary_rpc_method_handler
         calls: list[tuple[methods.Method[Any, Any], Any, Any]] = [
             (methods.QUERY, unary, self._guarded(self._query)),
@@ -237,7 +240,8 @@ class Service:
         return answer
 
     async def _receive(self, requests: AsyncIterator[pb.CompileRequest], peer: str) -> pb.CompileRequest:
-        """The one message of a Distribute call, within --transfer-timeout. Its reservation is kept meanwhile."""
+        """The one message of a Distribute call, within --transfer-timeout. Its reservation is kept
+        meanwhile."""
         has_slot = any(reservation.peer == peer for reservation in self.slots.reserved.values())
         self.slots.upload_begins(peer)
         try:

@@ -155,56 +155,188 @@ class _Option:
 
 OPTIONS = (
     _Option(
-        "listen-address", _address, (DEFAULT_ADDRESS,),
+        "listen-address",
+        _address,
+        (DEFAULT_ADDRESS,),
         "address to listen on, host:port or unix:/path; may be given more than once"
-        f" (in the environment: separated by commas). Default {DEFAULT_ADDRESS}", "ADDRESS", many=True),
-    _Option("log-level", _choice(*LOG_LEVELS), "warning",
-            "least severity that is logged: " + ", ".join(LOG_LEVELS) + ". A line for each job is info. Default warning",
-            "LEVEL"),
-    _Option("log-format", _choice("text", "json"), "text", "text or json. Default text", "FORMAT"),
-    _Option("compress", _choice("NONE", "zstd"), "zstd", "how outputs are compressed: NONE or zstd. Default zstd",
-            "TYPE"),
-    _Option("compression-level", _number(int, -100, compression.MAX_LEVEL), compression.DEFAULT_LEVEL,
-            f"zstd level, -100 to {compression.MAX_LEVEL}. Default 1", "LEVEL"),
-    _Option("reservation-timeout", _number(float, 0.05, 3600, " seconds"), 1.0,
-            "free a reservation that was not used for so long. Default 1", "SECONDS", "reservation_timeout_s"),
-    _Option("max-wait", _number(float, 0, 3600, " seconds"), 60.0,
-            "longest that a client may wait for a slot; 0: not at all. Default 60", "SECONDS", "max_wait_s"),
-    _Option("transfer-timeout", _number(float, 0.1, 86400, " seconds"), 120.0,
-            "longest that the upload of a job may take. Default 120", "SECONDS", "transfer_timeout_s"),
-    _Option("job-timeout", _number(float, 0.1, 86400, " seconds"), 600.0,
-            "longest that a compiler may run, in time and in CPU time of each process. Default 600", "SECONDS",
-            "job_timeout_s"),
-    _Option("jobs", _number(int, 1, 100_000), None,
-            "slots. Default: the CPUs that this process may use, fewer while memory is short", "N"),
-    _Option("memory-per-job", _number(int, 0, 1 << 20, " MiB"), 256,
-            "memory that must be free for each further slot; 0: do not look. Default 256", "MIB", "memory_per_job_mib"),
-    _Option("job-memory", _number(int, 64, 1 << 24, " MiB"), 4096,
-            "address space of each process of a job. Default 4096", "MIB", "job_memory_mib"),
-    _Option("max-input", _number(int, 1, 1900, " MiB"), 512,
-            "largest preprocessed source. Default 512", "MIB", "max_input_mib"),
-    _Option("max-output", _number(int, 1, 1900, " MiB"), 1024,
-            "largest output file of a job. Default 1024", "MIB", "max_output_mib"),
-    _Option("job-dir", _path, None,
-            "directory for jobs' files. Default: /dev/shm if it is large enough, else the temporary directory", "DIR"),
-    _Option("compiler-dir", _path, ALLOWED_DIRS,
-            "directory whose symbolic links are the allowed compilers; may be given more than once. Default "
-            + " and ".join(ALLOWED_DIRS), "DIR", "compiler_dirs", many=True),
-    _Option("user", str, None,
-            "when started as root, the user to become. Default: distplusplus, distccd or nobody, the first there is",
-            "NAME"),
-    _Option("tls-certificate", _path, None, "certificate chain (PEM), reloaded when it changes", "FILE"),
-    _Option("tls-key", _path, None, "its private key (PEM)", "FILE"),
-    _Option("tls-client-ca", _path, None,
-            "take only clients whose certificate is signed by one of these authorities (PEM)", "FILE"),
-    _Option("token-file", _path, None,
-            "take only clients that send one of these bearer tokens: a line each, `TOKEN` or `NAME TOKEN`", "FILE"),
-    _Option("insecure", _switch, False,
-            "allow an address that other machines can reach without TLS and without tokens"),
-    _Option("unconfined", _switch, False,
-            "keep keys and tokens even though this kernel has no Landlock to hide them from compilers"),
-    _Option("metrics-address", _metrics_address, None, "serve Prometheus metrics over HTTP on host:port", "ADDRESS"),
-)  # fmt: skip
+        f" (in the environment: separated by commas). Default {DEFAULT_ADDRESS}",
+        "ADDRESS",
+        many=True,
+    ),
+    _Option(
+        "log-level",
+        _choice(*LOG_LEVELS),
+        "warning",
+        "least severity that is logged: "
+        + ", ".join(LOG_LEVELS)
+        + ". A line for each job is info. Default warning",
+        "LEVEL",
+    ),
+    _Option(
+        "log-format",
+        _choice("text", "json"),
+        "text",
+        "text or json. Default text",
+        "FORMAT",
+    ),
+    _Option(
+        "compress",
+        _choice("NONE", "zstd"),
+        "zstd",
+        "how outputs are compressed: NONE or zstd. Default zstd",
+        "TYPE",
+    ),
+    _Option(
+        "compression-level",
+        _number(int, -100, compression.MAX_LEVEL),
+        compression.DEFAULT_LEVEL,
+        f"zstd level, -100 to {compression.MAX_LEVEL}. Default 1",
+        "LEVEL",
+    ),
+    _Option(
+        "reservation-timeout",
+        _number(float, 0.05, 3600, " seconds"),
+        1.0,
+        "free a reservation that was not used for so long. Default 1",
+        "SECONDS",
+        "reservation_timeout_s",
+    ),
+    _Option(
+        "max-wait",
+        _number(float, 0, 3600, " seconds"),
+        60.0,
+        "longest that a client may wait for a slot; 0: not at all. Default 60",
+        "SECONDS",
+        "max_wait_s",
+    ),
+    _Option(
+        "transfer-timeout",
+        _number(float, 0.1, 86400, " seconds"),
+        120.0,
+        "longest that the upload of a job may take. Default 120",
+        "SECONDS",
+        "transfer_timeout_s",
+    ),
+    _Option(
+        "job-timeout",
+        _number(float, 0.1, 86400, " seconds"),
+        600.0,
+        "longest that a compiler may run, in time and in CPU time of each process. Default 600",
+        "SECONDS",
+        "job_timeout_s",
+    ),
+    _Option(
+        "jobs",
+        _number(int, 1, 100_000),
+        None,
+        "slots. Default: the CPUs that this process may use, fewer while memory is short",
+        "N",
+    ),
+    _Option(
+        "memory-per-job",
+        _number(int, 0, 1 << 20, " MiB"),
+        256,
+        "memory that must be free for each further slot; 0: do not look. Default 256",
+        "MIB",
+        "memory_per_job_mib",
+    ),
+    _Option(
+        "job-memory",
+        _number(int, 64, 1 << 24, " MiB"),
+        4096,
+        "address space of each process of a job. Default 4096",
+        "MIB",
+        "job_memory_mib",
+    ),
+    _Option(
+        "max-input",
+        _number(int, 1, 1900, " MiB"),
+        512,
+        "largest preprocessed source. Default 512",
+        "MIB",
+        "max_input_mib",
+    ),
+    _Option(
+        "max-output",
+        _number(int, 1, 1900, " MiB"),
+        1024,
+        "largest output file of a job. Default 1024",
+        "MIB",
+        "max_output_mib",
+    ),
+    _Option(
+        "job-dir",
+        _path,
+        None,
+        "directory for jobs' files. Default: /dev/shm if it is large enough, else the temporary directory",
+        "DIR",
+    ),
+    _Option(
+        "compiler-dir",
+        _path,
+        ALLOWED_DIRS,
+        "directory whose symbolic links are the allowed compilers; may be given more than once. Default "
+        + " and ".join(ALLOWED_DIRS),
+        "DIR",
+        "compiler_dirs",
+        many=True,
+    ),
+    _Option(
+        "user",
+        str,
+        None,
+        "when started as root, the user to become. Default: distplusplus, distccd or nobody, the first"
+        " there is",
+        "NAME",
+    ),
+    _Option(
+        "tls-certificate",
+        _path,
+        None,
+        "certificate chain (PEM), reloaded when it changes",
+        "FILE",
+    ),
+    _Option(
+        "tls-key",
+        _path,
+        None,
+        "its private key (PEM)",
+        "FILE",
+    ),
+    _Option(
+        "tls-client-ca",
+        _path,
+        None,
+        "take only clients whose certificate is signed by one of these authorities (PEM)",
+        "FILE",
+    ),
+    _Option(
+        "token-file",
+        _path,
+        None,
+        "take only clients that send one of these bearer tokens: a line each, `TOKEN` or `NAME TOKEN`",
+        "FILE",
+    ),
+    _Option(
+        "insecure",
+        _switch,
+        False,
+        "allow an address that other machines can reach without TLS and without tokens",
+    ),
+    _Option(
+        "unconfined",
+        _switch,
+        False,
+        "keep keys and tokens even though this kernel has no Landlock to hide them from compilers",
+    ),
+    _Option(
+        "metrics-address",
+        _metrics_address,
+        None,
+        "serve Prometheus metrics over HTTP on host:port",
+        "ADDRESS",
+    ),
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -216,8 +348,8 @@ def parser() -> argparse.ArgumentParser:
     """The command line; also what --help prints."""
     made = _Parser(
         prog="distplusplusd",
-        description="Compile server with an open protocol (gRPC). Exit status: 0 after SIGTERM, 96 for settings that"
-        " cannot work, 1 for a fault.",
+        description="Compile server with an open protocol (gRPC). Exit status: 0 after SIGTERM,"
+        " 96 for settings that cannot work, 1 for a fault.",
         epilog="Each option can be set in the environment, which takes priority: --job-timeout by"
         " DISTPLUSPLUS_JOB_TIMEOUT, and so on.",
         allow_abbrev=False,
@@ -273,7 +405,9 @@ def _check_together(settings: Settings) -> None:
     for address in settings.listen_address:
         if not is_local(address):
             raise ConfigurationError(
-                f"--listen-address {address}: other machines can reach it, and anyone there could run compilers here."
-                " Give --tls-certificate and --tls-key (with --tls-client-ca to know the clients) or --token-file,"
+                f"--listen-address {address}: other machines can reach it, and anyone there could run"
+                f" compilers here."
+                " Give --tls-certificate and --tls-key (with --tls-client-ca to know the clients) or"
+                " --token-file,"
                 " or --insecure if the network is trusted"
             )

@@ -1,7 +1,7 @@
 """Slots: who holds one, by a reservation or by a running job, and who waits for one. Pure.
 
-A slot goes from reserved to running to free, or from reserved to free when the reservation is not used in time. The
-caller tells the time and calls `expire`; everything happens in one thread, so each step is atomic.
+A slot goes from reserved to running to free, or from reserved to free when the reservation is not used in
+time. The caller tells the time and calls `expire`; everything happens in one thread, so each step is atomic.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class SlotTable:
         return self._take(user, peer)
 
     def wait(self, waiter: Waiter) -> None:
-        """Puts `waiter` in the queue; it is granted a slot at once if it can be. Raises Refused QUEUE_FULL."""
+        """Puts `waiter` in the queue; it is granted a slot at once if it can be. Raises Refused
+        QUEUE_FULL."""
         if self.waiting >= self.max_waiters:
             raise Refused(
                 pb.Refusal.QUEUE_FULL, f"{self.waiting} clients wait for a slot already", retry_after_ms=1000
@@ -109,7 +110,7 @@ class SlotTable:
         reason = self._fates.get(identifier, pb.Refusal.UNKNOWN_RESERVATION)
         message = {
             pb.Refusal.USED_RESERVATION: "the reservation has been used before",
-            pb.Refusal.EXPIRED_RESERVATION: f"the reservation was not used within {self.timeout_s:g} s and has expired",
+            pb.Refusal.EXPIRED_RESERVATION: f"the reservation has expired, unused for {self.timeout_s:g} s",
         }.get(reason, "no such reservation")
         raise Refused(reason, message, identifier)
 
@@ -135,7 +136,8 @@ class SlotTable:
             del self._uploads[peer]
 
     def expire(self) -> float | None:
-        """Frees what is due. Returns when to call again, in the clock's seconds; None if nothing is reserved."""
+        """Frees what is due. Returns when to call again, in the clock's seconds; None if nothing is
+        reserved."""
         now = self.clock()
         uploading = dict(self._uploads)
         due = []
@@ -156,7 +158,8 @@ class SlotTable:
         return min(pending, default=None)
 
     def grant_free(self) -> None:
-        """Hands free slots to waiters: to the user who holds fewest, among equals to who was served longest ago."""
+        """Hands free slots to waiters: to the user who holds fewest, among equals to who was served longest
+        ago."""
         while self._waiting and self.taken < self.limit():
             user = min(self._waiting, key=lambda name: self._held.get(name, 0))
             queue = self._waiting[user]

@@ -1,12 +1,14 @@
 """Starts, confines, reaps and kills the compilers, in a process of its own that the server talks to.
 
-It is separate for three reasons. Limits and confinement are inherited from who starts a program, and the server
-cannot put them on itself. It outlives a server that was killed, so that compilers and their directories never do.
-And it is small: starting a program from a process with gRPC's threads and memory costs more.
+It is separate for three reasons. Limits and confinement are inherited from who starts a program, and the
+server
+cannot put them on itself. It outlives a server that was killed, so that compilers and their directories
+never do. And it is small: starting a program from a process with gRPC's threads and memory costs more.
 
-It is run by path, `python -I -S warden.py FD JOBS_DIR MEMORY_BYTES FILE_BYTES [UID GID]`, and therefore imports
-nothing of this package. FD is a Unix stream socket; each message is a 4-byte big-endian length and JSON. From the
-server:
+It is run by path, `python -I -S warden.py FD JOBS_DIR MEMORY_BYTES FILE_BYTES [UID GID]`, and therefore
+imports
+nothing of this package. FD is a Unix stream socket; each message is a 4-byte big-endian length and JSON.
+From the server:
 
     {"run": ID, "argv": [...], "env": {...}, "cwd": DIR, "output": DIR, "writable": DIR, "readable": [DIR...],
      "cpu_s": SECONDS}
@@ -196,8 +198,9 @@ class Warden:
     def _spawn(self, message: dict[str, Any]) -> int:
         """The pid of the started program.
 
-        Confinement and working directory belong to a thread, so a thread takes them on, starts the program and
-        ends: posix_spawn (vfork) then needs no code between fork and exec, 2 ms less than a fork of this process.
+        Confinement and working directory belong to a thread, so a thread takes them on, starts the program
+        and ends: posix_spawn (vfork) then needs no code between fork and exec, 2 ms less than a fork of this
+        process.
         """
         started: list[int | OSError] = []
 
