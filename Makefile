@@ -25,9 +25,10 @@ check: packages-test $(STAMP) ## ruff, mypy --strict, and the tests that need no
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/unit tests/integration
 
-bench: packages-test $(STAMP) ## Measure start-up and slot use against their peers
+bench: packages-test $(STAMP) ## Measure start-up, slot use and tunnels against their peers
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.slots
+	$(BIN)/python -m bench.tunnels
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -53,10 +53,11 @@ def _candidates(name: str, environ: Mapping[str, str]) -> list[str]:
     return [os.path.join(entry or ".", name) for entry in environ.get("PATH", os.defpath).split(os.pathsep)]
 
 
-def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+def run(argv: Sequence[str], environ: Mapping[str, str], spared: int | None = None) -> int:
     """Runs `argv` to its end and returns its exit status, 128+n where signal n ended it.
 
-    A signal that should end us ends the build and all that it started; then the status is 128+n, too.
+    A signal that should end us ends the build and all that it started, but not our child `spared` and what that one
+    started; then the status is 128+n, too.
     Raises CommandError when the command cannot be started, KeyboardInterrupt when Ctrl-C has ended the build.
     """
     with _signals() as wakeup, selectors.DefaultSelector() as selector:
@@ -70,7 +71,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             number = _arrived_signal(wakeup)
             status = _reap(child, status)
         if number is not None:
-            status = _end_everything(child, status, number, wakeup)
+            status = _end_everything(child, status, number, wakeup, spared)
             # A build that had just ended well keeps its success.
             if status != 0 and number == signal.SIGINT and _came_from_terminal(number):
                 raise KeyboardInterrupt
@@ -119,7 +120,9 @@ def _signals() -> Iterator[socket.socket]:
                 signal.signal(number, handler)
 
 
-def _end_everything(child: int, status: int | None, number: signal.Signals, wakeup: socket.socket) -> int | None:
+def _end_everything(
+    child: int, status: int | None, number: signal.Signals, wakeup: socket.socket, spared: int | None
+) -> int | None:
     """Ends the build and everything below it; returns the build's exit status, which is `status` once it is known.
 
     First the signal that we got, for an orderly end; SIGKILL after the grace time or at the second signal.
@@ -134,7 +137,7 @@ def _end_everything(child: int, status: int | None, number: signal.Signals, wake
     forwarded = False
     while True:
         status = _reap(child, status)
-        left = own.children(recursive=True)
+        left = _descendants(own, spared)
         if not left:
             return status
         now_s = time.monotonic()
@@ -146,6 +149,20 @@ def _end_everything(child: int, status: int | None, number: signal.Signals, wake
         time.sleep(_POLL_S)
         if _arrived_signal(wakeup):
             kill_at_s = time.monotonic()
+
+
+def _descendants(own: psutil.Process, spared: int | None) -> list[psutil.Process]:
+    """All our descendants but for our child `spared` and those below it."""
+    import psutil  # noqa: PLC0415  (only an interrupted build needs it)
+
+    found = []
+    for process in own.children():
+        if process.pid == spared:
+            continue
+        found.append(process)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += process.children(recursive=True)
+    return found
 
 
 def _arrived_signal(wakeup: socket.socket) -> signal.Signals | None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from distcc_auto import build, limits, messages, settings
 from distcc_auto.command import PlacedCommand, place_jobs
 from distcc_auto.errors import CommandError, ConfigurationError
+from distcc_auto.hosts import SshHost, TcpHost
 from distcc_auto.plan import Plan, WorkerSlots, make_plan, rank, worker_slots
-from distcc_auto.probe import Ready, Refused, probe
+from distcc_auto.probe import Answer, Ready, Refused, probe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from distcc_auto.tunnels import Tunnels
 
 _OWN_PREFIXES = (settings.PREFIX, "DCCSH_")
 
@@ -44,10 +50,25 @@ class Environment:
         return {key: value for key, value in environ.items() if key not in self.removed} | dict(self.changes)
 
 
-def take_survey(configured: settings.Settings) -> Survey:
-    """Asks all configured hosts what they can take."""
+@contextlib.contextmanager
+def opened_tunnels(configured: settings.Settings, environ: Mapping[str, str]) -> Iterator[Tunnels | None]:
+    """The tunnels to the ssh:// hosts, up until the block ends; None where there is no such host."""
+    hosts = [host for host in configured.hosts if isinstance(host, SshHost)]
+    if not hosts:
+        yield None
+        return
+    from distcc_auto import tunnels  # noqa: PLC0415  (only for those who have ssh:// hosts)
+    from distcc_auto.tunnels.keeper import Limits  # noqa: PLC0415
+
+    messages.trace(f"opening {len(hosts)} SSH tunnels")
+    with tunnels.open_tunnels(hosts, environ, Limits(configured.tunnel_timeout_s)) as opened:
+        yield opened
+
+
+def take_survey(configured: settings.Settings, tunnels: Tunnels | None) -> Survey:
+    """Asks all configured hosts what they can take, the ssh:// hosts through their tunnels."""
     workers, refused = [], []
-    for answer in probe(configured.hosts, configured.connect_timeout_s, configured.answer_timeout_s):
+    for answer in _ask(configured, tunnels):
         outcome: WorkerSlots | Refused
         if isinstance(answer, Ready):
             messages.trace(f"{answer.host.text}: {answer.stats} in {answer.latency_s * 1000:.1f} ms")
@@ -59,6 +80,13 @@ def take_survey(configured: settings.Settings) -> Survey:
         else:
             refused.append(outcome)
     return Survey(rank(workers), tuple(refused))
+
+
+def _ask(configured: settings.Settings, tunnels: Tunnels | None) -> list[Answer]:
+    timeouts_s = configured.connect_timeout_s, configured.answer_timeout_s
+    if tunnels is None:
+        return probe([host for host in configured.hosts if isinstance(host, TcpHost)], *timeouts_s)
+    return tunnels.probe(configured.hosts, *timeouts_s)
 
 
 def drive(command: Sequence[str], options: Options, environ: Mapping[str, str]) -> int:
@@ -75,35 +103,55 @@ def drive(command: Sequence[str], options: Options, environ: Mapping[str, str]) 
         raise ConfigurationError("--report tells about a build, --explain and --dry-run do not build")
     configured = settings.load(environ)
     _check_tools(command, environ)
+    with opened_tunnels(configured, environ) as tunnels:
+        return _drive(command, options, environ, configured, tunnels)
+
+
+def _drive(
+    command: Sequence[str],
+    options: Options,
+    environ: Mapping[str, str],
+    configured: settings.Settings,
+    tunnels: Tunnels | None,
+) -> int:
     messages.trace(f"asking {len(configured.hosts)} hosts")
-    survey = take_survey(configured)
-    for refused in survey.refused:
-        messages.say(str(refused))
+    survey = take_survey(configured, tunnels)
+    for line in _refusals(survey.refused):
+        messages.say(line)
     plan = make_plan(survey.workers, configured, limits.memory())
     placed = place_jobs(command, plan.jobs, environ) if command else None
     changes = build_environment(plan, placed, environ)
-    if not is_run or placed is None:
+    if options.explain or options.dry_run or placed is None:
         from distcc_auto import explain  # noqa: PLC0415  (a build does not need it)
 
         explain.show(survey, plan, placed, changes, options)
         return 0
-    return _run_build(plan, placed, changes.apply(environ), options, configured)
-
-
-def _run_build(
-    plan: Plan, placed: PlacedCommand, environ: Mapping[str, str], options: Options, configured: settings.Settings
-) -> int:
-    if placed.note:
-        messages.say(placed.note)
-    messages.say(_summary(plan, placed))
-    messages.trace(f"DISTCC_HOSTS={plan.distcc_hosts}")
-    status = build.run(placed.argv, environ)
-    messages.trace(f"the build ended with status {status}")
+    status = _run_build(plan, placed, changes.apply(environ), tunnels.keeper_pid if tunnels else None)
     if options.report:
         from distcc_auto import report  # noqa: PLC0415  (only for those who ask)
 
         for line in report.what_ran_where(plan, configured):
             messages.say(line)
+    return status
+
+
+def _refusals(refused: Sequence[Refused]) -> Iterator[str]:
+    """One line for each reason; many hosts share one where something is missing here."""
+    reasons: dict[tuple[str, str, str], list[Refused]] = {}
+    for entry in refused:
+        reasons.setdefault((entry.phase, entry.cause, entry.remedy), []).append(entry)
+    for (phase, cause, remedy), entries in reasons.items():
+        names = ", ".join(entry.host.text for entry in entries)
+        yield f"{names}: {phase}: {cause} ({remedy}); building without {'it' if len(entries) == 1 else 'them'}"
+
+
+def _run_build(plan: Plan, placed: PlacedCommand, environ: Mapping[str, str], spared: int | None) -> int:
+    if placed.note:
+        messages.say(placed.note)
+    messages.say(_summary(plan, placed))
+    messages.trace(f"DISTCC_HOSTS={plan.distcc_hosts}")
+    status = build.run(placed.argv, environ, spared)
+    messages.trace(f"the build ended with status {status}")
     return status
 
 

@@ -96,6 +96,9 @@ def _command_document(placed: PlacedCommand, environment: Environment) -> dict[s
 def _explanation(survey: Survey, plan: Plan) -> Iterator[str]:
     for entry in survey.workers:
         yield f"{entry.worker.host.text}: {entry.slots} slots: {entry.reason}"
+    for entry in survey.workers:
+        if entry.worker.host.kind == "ssh":
+            yield f"{entry.worker.host.text}: distcc calls its tunnel {entry.worker.host.distcc_address}"
     for refused in survey.refused:
         yield f"{refused.host.text}: no slots: {refused.phase}: {refused.cause} ({refused.remedy})"
     yield f"this machine: {plan.local_jobs} local jobs: {plan.local_reason}"

@@ -36,6 +36,8 @@ class TcpHost:
     text: str = field(default="", compare=False)
 
     kind = "tcp"
+    # As what the worker's --allow list must include us.
+    client_name = "this machine"
 
     @property
     def distcc_address(self) -> str:
@@ -46,10 +48,14 @@ class TcpHost:
     def stats_address(self) -> str:
         return address(self.hostname, self.stats_port)
 
+    def stats_peer(self, ip_address: str, /) -> str:
+        """How messages call the stats port at one of the host's addresses."""
+        return address(ip_address, self.stats_port)
+
 
 @dataclass(frozen=True)
 class SshHost:
-    """A worker behind sshd; `destination` may be an alias of ssh_config, ports of None are left to ssh."""
+    """A worker behind sshd; `hostname` may be an alias of ssh_config, ports of None are left to ssh."""
 
     hostname: str
     user: str | None = None
@@ -59,6 +65,19 @@ class SshHost:
     text: str = field(default="", compare=False)
 
     kind = "ssh"
+
+
+@dataclass(frozen=True)
+class TunnelledHost(TcpHost):
+    """An SshHost whose tunnel is up: `hostname` and the ports are those of the tunnel's end on this machine."""
+
+    origin: SshHost = field(kw_only=True)
+
+    kind = "ssh"
+    client_name = "127.0.0.1 and ::1, from where its sshd connects"
+
+    def stats_peer(self, _: str, /) -> str:
+        return f"port {self.origin.stats_port} there"
 
 
 HostSpec = TcpHost | SshHost
@@ -101,7 +120,8 @@ def _parse_tcp(text: str, entry: str) -> TcpHost:
         raise ValueError(f"'{before}' after the host name (expected :DISTCC_PORT[:STATS_PORT])")
     distcc_port, stats_port = _worker_ports(ports, "an IPv6 address needs brackets: [::1]")
     # To distcc the word localhost means "do not distribute".
-    return TcpHost("127.0.0.1" if hostname == "localhost" else hostname, distcc_port, stats_port, entry)
+    hostname = "127.0.0.1" if hostname.lower() == "localhost" else hostname.lower()
+    return TcpHost(hostname, distcc_port, stats_port, entry)
 
 
 def _parse_ssh(text: str, entry: str) -> SshHost:
@@ -110,6 +130,7 @@ def _parse_ssh(text: str, entry: str) -> SshHost:
     user, at, host = destination.rpartition("@")
     if at and not _SSH_USER.fullmatch(user):
         raise ValueError(f"'{user}' is not a user name")
+    # Not in lower case: ssh_config's Host patterns tell upper from lower case.
     hostname, rest = _split_hostname(host)
     before, colon, ssh_port = rest.partition(":")
     if before:
@@ -149,7 +170,7 @@ def _hostname(name: str) -> str:
         return name
     if len(name) > 253 or not _NAME.fullmatch(name):
         raise ValueError(f"'{name}' is not a host name")
-    return name.lower()
+    return name
 
 
 def _ipv6(text: str) -> str:

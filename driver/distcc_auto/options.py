@@ -18,13 +18,15 @@ sub-commands:
 A build command of such a name is reached with `--`: distcc-auto -- hosts
 
 environment (also as keys of ~/.config/distcc-auto/config.toml and /etc/distcc-auto/config.toml):
-  DISTCC_AUTO_HOSTS     the workers: [tcp://]HOST[:PORT[:STATS_PORT]] ...; required
+  DISTCC_AUTO_HOSTS     the workers, required; each is [tcp://]HOST[:PORT[:STATS_PORT]] or
+                        ssh://[USER@]HOST[:SSH_PORT][/PORT[/STATS_PORT]]
   DISTCC_AUTO_COMPILER_MEMORY               MiB per compiler, 0 for no limit (1024)
   DISTCC_AUTO_EARLY_LOCAL_JOBS              local jobs beside workers (0)
   DISTCC_AUTO_FALLBACK_LOCAL_JOBS           local jobs without a worker, 0 forbids (CPUs)
   DISTCC_AUTO_PREPROCESSOR_SATURATION_JOBS  jobs waiting beyond the slots (CPUs)
   DISTCC_AUTO_CONNECT_TIMEOUT               seconds to reach a host (5)
   DISTCC_AUTO_ANSWER_TIMEOUT                seconds for its answer (10)
+  DISTCC_AUTO_TUNNEL_TIMEOUT                seconds for SSH tunnels to come up (15)
 
 exit status: that of the build, 128+n when signal n ended it, 126 or 127 when it cannot be started;
   96 for a wrong configuration or a missing tool, 97 without a worker when no local job may run or fits in memory

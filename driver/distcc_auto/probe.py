@@ -18,7 +18,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 from distcc_auto import stats
-from distcc_auto.hosts import HostSpec, SshHost, TcpHost, address
+from distcc_auto.hosts import HostSpec, TcpHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing costs 3 ms to import
@@ -56,7 +56,7 @@ class Refused:
 Answer = Ready | Refused
 
 
-def probe(hosts: Sequence[HostSpec], connect_timeout_s: float, answer_timeout_s: float) -> list[Answer]:
+def probe(hosts: Sequence[TcpHost], connect_timeout_s: float, answer_timeout_s: float) -> list[Answer]:
     """The answer of each host, in the order given.
 
     Name resolution and connecting together get `connect_timeout_s`, the answer after that `answer_timeout_s`.
@@ -103,10 +103,8 @@ class _Wait:
     deadline_s: float
 
 
-def _ask(host: HostSpec, connect_timeout_s: float, answer_timeout_s: float) -> _Exchange:
+def _ask(host: TcpHost, connect_timeout_s: float, answer_timeout_s: float) -> _Exchange:
     try:
-        if isinstance(host, SshHost):
-            raise _RefusedError("tunnel", "ssh:// hosts are not supported yet", "use a tcp:// host")
         started_s = time.monotonic()
         addresses = yield from _resolve(host, started_s + connect_timeout_s, connect_timeout_s)
         sock, peer = yield from _connect(host, addresses, started_s + connect_timeout_s, connect_timeout_s)
@@ -143,7 +141,7 @@ def _connect(
     """A connection to the first address that takes it, and that address; they share the time that is left."""
     causes = []
     for tried, (family, sockaddr) in enumerate(addresses):
-        peer = address(str(sockaddr[0]), host.stats_port)
+        peer = host.stats_peer(str(sockaddr[0]))
         now_s = time.monotonic()
         sock = None
         try:
@@ -188,10 +186,10 @@ def _read_reply(sock: socket.socket, peer: str, host: TcpHost, timeout_s: float)
         raise _RefusedError("answer", cause, "does distccd hang there?") from None
     except OSError as error:
         cause = f"connected to {peer}, then {_reason(error)}"
-        raise _RefusedError("answer", cause, "does the worker's --allow list include this machine?") from None
+        raise _RefusedError("answer", cause, f"does the worker's --allow list include {host.client_name}?") from None
     if not reply:
         cause = f"connected to {peer} but it closed without an answer"
-        raise _RefusedError("answer", cause, "does the worker's --allow list include this machine?")
+        raise _RefusedError("answer", cause, f"does the worker's --allow list include {host.client_name}?")
     return bytes(reply)
 
 

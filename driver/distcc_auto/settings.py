@@ -15,6 +15,7 @@ SYSTEM_FILE = "/etc/distcc-auto/config.toml"
 _DEFAULT_COMPILER_MEMORY_MIB = 1024
 _DEFAULT_CONNECT_TIMEOUT_S = 5.0
 _DEFAULT_ANSWER_TIMEOUT_S = 10.0
+_DEFAULT_TUNNEL_TIMEOUT_S = 15.0
 # Bounds that catch a slip of the finger (bytes for MiB, a pasted port) before it reaches `-j`.
 _MAX_JOBS = 100_000
 _MAX_MEMORY_MIB = 1 << 30
@@ -32,6 +33,7 @@ class Settings:
     saturation_jobs: int
     connect_timeout_s: float
     answer_timeout_s: float
+    tunnel_timeout_s: float = _DEFAULT_TUNNEL_TIMEOUT_S
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ _KEYS = (
     "PREPROCESSOR_SATURATION_JOBS",
     "CONNECT_TIMEOUT",
     "ANSWER_TIMEOUT",
+    "TUNNEL_TIMEOUT",
 )
 
 
@@ -70,6 +73,7 @@ def load(environ: Mapping[str, str], system_file: str = SYSTEM_FILE) -> Settings
         saturation_jobs=number("PREPROCESSOR_SATURATION_JOBS", own_cpus, _MAX_JOBS),
         connect_timeout_s=seconds("CONNECT_TIMEOUT", _DEFAULT_CONNECT_TIMEOUT_S),
         answer_timeout_s=seconds("ANSWER_TIMEOUT", _DEFAULT_ANSWER_TIMEOUT_S),
+        tunnel_timeout_s=seconds("TUNNEL_TIMEOUT", _DEFAULT_TUNNEL_TIMEOUT_S),
     )
 
 

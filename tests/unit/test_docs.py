@@ -83,6 +83,7 @@ def test_the_defaults_and_keys_of_the_variables_are_those_of_the_code(tmp_path: 
         "DISTCC_AUTO_PREPROCESSOR_SATURATION_JOBS": loaded.saturation_jobs,
         "DISTCC_AUTO_CONNECT_TIMEOUT": loaded.connect_timeout_s,
         "DISTCC_AUTO_ANSWER_TIMEOUT": loaded.answer_timeout_s,
+        "DISTCC_AUTO_TUNNEL_TIMEOUT": loaded.tunnel_timeout_s,
     }
     rows = {_code(row[0]): row for row in _rows(DOCS / "variables.md", 5)}
     assert rows.keys() == set(VARIABLES)
@@ -266,7 +267,8 @@ def test_the_architecture_page_names_the_files_that_exist() -> None:
     modules = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
     folders = {f"{path.name}/" for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     commands = {path.name for path in (PACKAGE / "commands").glob("*.py")} - {"__init__.py"}
-    assert names == modules | folders | commands
+    tunnels = {path.name for path in (PACKAGE / "tunnels").glob("*.py")} - {"__init__.py"}
+    assert names == modules | folders | commands | tunnels
 
 
 def test_the_man_page_renders_without_a_warning() -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from distcc_auto import explain, settings
-from distcc_auto.driver import Survey, take_survey
+from distcc_auto.driver import Survey, opened_tunnels, take_survey
 from distcc_auto.options import Parser
 
 _ALL_REFUSED = 1
@@ -17,7 +17,9 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser = Parser(prog="distcc-auto hosts", description="Asks every host and shows what it answers.")
     parser.add_argument("--json", action="store_true", help="as JSON (docs/json.md)")
     options = parser.parse_args(arguments)
-    survey = take_survey(settings.load(environ))
+    configured = settings.load(environ)
+    with opened_tunnels(configured, environ) as tunnels:
+        survey = take_survey(configured, tunnels)
     if options.json:
         explain.print_json({"hosts": explain.host_documents(survey)})
     else:
@@ -28,6 +30,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _print_table(survey: Survey) -> None:
     # rich takes 60 ms to import: here it is worth it.
     from rich.console import Console  # noqa: PLC0415
+    from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -42,14 +45,14 @@ def _print_table(survey: Survey) -> None:
         if row["phase"]:
             reason = f"{row['phase']}: {reason} ({row['remedy']})"
         table.add_row(
-            str(row["host"]),
+            escape(str(row["host"])),
             str(row["kind"]),
             "[green]ready[/]" if row["state"] == "ready" else "[red]refused[/]",
             str(row["slots"]),
             _cell(row["load"], ".2f", ""),
             _cell(row["free_memory_mib"], "d", " MiB"),
             _cell(row["latency_ms"], ".1f", " ms"),
-            reason,
+            escape(reason),
         )
     # Into a pipe or a file, one line a host whatever its length.
     width = None if sys.stdout.isatty() else 400
