@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from distcc_auto import build, limits, messages, settings
 from distcc_auto.command import PlacedCommand, place_jobs
 from distcc_auto.errors import CommandError, ConfigurationError
-from distcc_auto.hosts import SshHost, TcpHost
+from distcc_auto.hosts import GrpcHost, SshHost, TcpHost
 from distcc_auto.plan import Plan, WorkerSlots, make_plan, rank, worker_slots
 from distcc_auto.probe import Answer, Ready, Refused, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from distcc_auto.bridge import Bridge
     from distcc_auto.tunnels import Tunnels
 
 _OWN_PREFIXES = (settings.PREFIX, "DCCSH_")
@@ -50,25 +51,45 @@ class Environment:
         return {key: value for key, value in environ.items() if key not in self.removed} | dict(self.changes)
 
 
+@dataclass(frozen=True)
+class Ways:
+    """How hosts are reached that are no distccd on the network; None where there is no such host."""
+
+    tunnels: Tunnels | None
+    bridge: Bridge | None
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Our processes that must outlive the build's."""
+        pids = (self.tunnels and self.tunnels.keeper_pid, self.bridge and self.bridge.pid)
+        return tuple(pid for pid in pids if pid)
+
+
 @contextlib.contextmanager
-def opened_tunnels(configured: settings.Settings, environ: Mapping[str, str]) -> Iterator[Tunnels | None]:
-    """The tunnels to the ssh:// hosts, up until the block ends; None where there is no such host."""
-    hosts = [host for host in configured.hosts if isinstance(host, SshHost)]
-    if not hosts:
-        yield None
-        return
-    from distcc_auto import tunnels  # noqa: PLC0415  (only for those who have ssh:// hosts)
-    from distcc_auto.tunnels.keeper import Limits  # noqa: PLC0415
+def opened_ways(configured: settings.Settings, environ: Mapping[str, str]) -> Iterator[Ways]:
+    """The tunnels to the ssh:// hosts and the bridge to the grpc:// hosts, up until the block ends."""
+    ssh_hosts = [host for host in configured.hosts if isinstance(host, SshHost)]
+    grpc_hosts = [host for host in configured.hosts if isinstance(host, GrpcHost)]
+    tunnels = bridge = None
+    with contextlib.ExitStack() as stack:
+        if grpc_hosts:
+            from distcc_auto.bridge import open_bridge  # noqa: PLC0415  (only for those who have grpc:// hosts)
 
-    messages.trace(f"opening {len(hosts)} SSH tunnels")
-    with tunnels.open_tunnels(hosts, environ, Limits(configured.tunnel_timeout_s)) as opened:
-        yield opened
+            messages.trace(f"connecting to {len(grpc_hosts)} grpc:// hosts")
+            bridge = stack.enter_context(open_bridge(grpc_hosts, environ, configured.connect_timeout_s))
+        if ssh_hosts:
+            from distcc_auto.tunnels import open_tunnels  # noqa: PLC0415  (only for those who have ssh:// hosts)
+            from distcc_auto.tunnels.keeper import Limits  # noqa: PLC0415
+
+            messages.trace(f"opening {len(ssh_hosts)} SSH tunnels")
+            tunnels = stack.enter_context(open_tunnels(ssh_hosts, environ, Limits(configured.tunnel_timeout_s)))
+        yield Ways(tunnels, bridge)
 
 
-def take_survey(configured: settings.Settings, tunnels: Tunnels | None) -> Survey:
-    """Asks all configured hosts what they can take, the ssh:// hosts through their tunnels."""
+def take_survey(configured: settings.Settings, ways: Ways) -> Survey:
+    """Asks all configured hosts what they can take, each by its way."""
     workers, refused = [], []
-    for answer in _ask(configured, tunnels):
+    for answer in _ask(configured, ways):
         outcome: WorkerSlots | Refused
         if isinstance(answer, Ready):
             messages.trace(f"{answer.host.text}: {answer.stats} in {answer.latency_s * 1000:.1f} ms")
@@ -82,11 +103,15 @@ def take_survey(configured: settings.Settings, tunnels: Tunnels | None) -> Surve
     return Survey(rank(workers), tuple(refused))
 
 
-def _ask(configured: settings.Settings, tunnels: Tunnels | None) -> list[Answer]:
+def _ask(configured: settings.Settings, ways: Ways) -> list[Answer]:
     timeouts_s = configured.connect_timeout_s, configured.answer_timeout_s
-    if tunnels is None:
-        return probe([host for host in configured.hosts if isinstance(host, TcpHost)], *timeouts_s)
-    return tunnels.probe(configured.hosts, *timeouts_s)
+    places = [ways.bridge.place(h) if ways.bridge and isinstance(h, GrpcHost) else h for h in configured.hosts]
+    asked = [place for place in places if not isinstance(place, Refused)]
+    if ways.tunnels is not None:
+        answers = iter(ways.tunnels.probe(asked, *timeouts_s))
+    else:
+        answers = iter(probe([host for host in asked if isinstance(host, TcpHost)], *timeouts_s))
+    return [place if isinstance(place, Refused) else next(answers) for place in places]
 
 
 def drive(command: Sequence[str], options: Options, environ: Mapping[str, str]) -> int:
@@ -103,8 +128,8 @@ def drive(command: Sequence[str], options: Options, environ: Mapping[str, str]) 
         raise ConfigurationError("--report tells about a build, --explain and --dry-run do not build")
     configured = settings.load(environ)
     _check_tools(command, environ)
-    with opened_tunnels(configured, environ) as tunnels:
-        return _drive(command, options, environ, configured, tunnels)
+    with opened_ways(configured, environ) as ways:
+        return _drive(command, options, environ, configured, ways)
 
 
 def _drive(
@@ -112,10 +137,10 @@ def _drive(
     options: Options,
     environ: Mapping[str, str],
     configured: settings.Settings,
-    tunnels: Tunnels | None,
+    ways: Ways,
 ) -> int:
     messages.trace(f"asking {len(configured.hosts)} hosts")
-    survey = take_survey(configured, tunnels)
+    survey = take_survey(configured, ways)
     for line in _refusals(survey.refused):
         messages.say(line)
     plan = make_plan(survey.workers, configured, limits.memory())
@@ -126,7 +151,7 @@ def _drive(
 
         explain.show(survey, plan, placed, changes, options)
         return 0
-    status = _run_build(plan, placed, changes.apply(environ), tunnels.keeper_pid if tunnels else None)
+    status = _run_build(plan, placed, changes.apply(environ), ways.pids)
     if options.report:
         from distcc_auto import report  # noqa: PLC0415  (only for those who ask)
 
@@ -145,7 +170,7 @@ def _refusals(refused: Sequence[Refused]) -> Iterator[str]:
         yield f"{names}: {phase}: {cause} ({remedy}); building without {'it' if len(entries) == 1 else 'them'}"
 
 
-def _run_build(plan: Plan, placed: PlacedCommand, environ: Mapping[str, str], spared: int | None) -> int:
+def _run_build(plan: Plan, placed: PlacedCommand, environ: Mapping[str, str], spared: Sequence[int]) -> int:
     if placed.note:
         messages.say(placed.note)
     messages.say(_summary(plan, placed))

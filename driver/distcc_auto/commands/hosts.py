@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from distcc_auto import explain, settings
-from distcc_auto.driver import Survey, opened_tunnels, take_survey
+from distcc_auto.driver import Survey, opened_ways, take_survey
 from distcc_auto.options import Parser
 
 _ALL_REFUSED = 1
@@ -18,8 +18,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("--json", action="store_true", help="as JSON (docs/json.md)")
     options = parser.parse_args(arguments)
     configured = settings.load(environ)
-    with opened_tunnels(configured, environ) as tunnels:
-        survey = take_survey(configured, tunnels)
+    with opened_ways(configured, environ) as ways:
+        survey = take_survey(configured, ways)
     if options.json:
         explain.print_json({"hosts": explain.host_documents(survey)})
     else:

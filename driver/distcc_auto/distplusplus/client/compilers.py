@@ -29,10 +29,6 @@ class LocalCompiler:
     target: str
     digest: str
 
-    def expected(self) -> pb.Compiler:
-        """What a server must have, for CompileRequest.expectedCompiler."""
-        return pb.Compiler(digest=self.digest)
-
 
 class LocalCompilers:
     """Remembers each compiler for as long as its file does not change."""
@@ -67,6 +63,15 @@ class LocalCompilers:
         return LocalCompiler(
             path, f"{names[0]} {identity.digest}", names, clang, identity.version, identity.target, identity.digest
         )
+
+
+def find_in_path(name: str, path: str) -> str | None:
+    """The program `name` in `path`, a value of PATH, passing over what only masquerades as a compiler."""
+    for entry in path.split(os.pathsep):
+        candidate = os.path.join(entry or ".", name)
+        if os.access(candidate, os.X_OK) and os.path.basename(os.path.realpath(candidate)) not in _WRAPPERS:
+            return os.path.abspath(candidate)
+    return None
 
 
 def _names(name: str, real_name: str, target: str, clang: bool) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from distcc_auto.distplusplus.client import arguments, response_files
 from distcc_auto.distplusplus.client.arguments import Compile, Local
 from distcc_auto.distplusplus.client.compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
+from distcc_auto.distplusplus.client.compile_request import compile_request
 from distcc_auto.distplusplus.client.connection import (
     FLAG_NESTED,
     FLAG_TERMINAL,
@@ -34,8 +35,6 @@ _MAX_OUTPUT_BYTES = 4 << 30
 _THREAD_BYTES = 512 * 1024
 _EXIT_NO_SERVER = 1
 _TEXT_BYTES = MAX_PACKET_BYTES - 1
-# What a server of the first implementation takes for preprocessed is what has such a name.
-_PREPROCESSED_ENDING = {pb.C: ".i", pb.CXX: ".ii", pb.OBJECTIVE_C: ".mi", pb.OBJECTIVE_CXX: ".mii"}
 
 
 class GoHomeError(Exception):
@@ -207,22 +206,15 @@ class _Remote:
     def _compress(self, data: bytes) -> bytes:
         return compression.compress(data, self._settings.compress, self._settings.compression_level)
 
-    def _message(self, server: Server, compiler: str) -> pb.CompileRequest:
-        command = self._command
-        name = os.path.basename(command.source)
-        file = pb.File(name=name, compressionType=self._settings.compress, content=self._content)
-        message = pb.CompileRequest(
-            compiler=compiler, inputFile=file, cwd=self._request.directory, argument=command.remote
+    def _message(self, server: Server, name: str) -> pb.CompileRequest:
+        return compile_request(
+            self._command,
+            self._compiler,
+            server,
+            name,
+            pb.File(compressionType=self._settings.compress, content=self._content),
+            self._request.directory,
         )
-        if server.extended:
-            message.outputName = command.output
-            message.furtherOutputs = True
-            message.language = command.language
-            message.expectedCompiler.digest = self._compiler.digest
-        else:
-            file.name = os.path.splitext(name)[0] + _PREPROCESSED_ENDING[command.language]
-            message.inputFile.name = file.name
-        return message
 
     async def _deliver(self, server: Server, answer: pb.CompileAnswer) -> None:
         """Has the launcher write the outputs and end. Raises GoHomeError."""

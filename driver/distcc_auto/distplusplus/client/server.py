@@ -64,6 +64,7 @@ class Server:
         self.name = settings.text or settings.target
         self.slots = 0
         self.others_load = 0
+        self.free_memory_mib: int | None = None
         self.active = 0  # reservations asked for or held, and jobs: ours
         self.full_until_s = 0.0
         self.down_reason = ""
@@ -117,6 +118,10 @@ class Server:
         if found.done():
             return found.result()
         return await asyncio.shield(found)
+
+    async def refresh(self, settings: Settings) -> None:
+        """Asks for slots and load. Raises ServerLostError."""
+        await self._query("", settings)
 
     def knows(self, local: LocalCompiler) -> str | Mismatch | None:
         """The answer of `compiler` if it is there, None if it would have to be asked for."""
@@ -239,6 +244,7 @@ class Server:
         self.slots = int(answer.maxJobs)
         self.others_load = max(int(answer.currentLoad) - self.active, 0)
         self.extended = answer.HasField("capacity")
+        self.free_memory_mib = answer.capacity.freeMemoryMib if self.extended else None
         self._max_wait_ms = min(answer.capacity.maxWaitMs, _MAX_WAIT_MS)
 
     def _open(self) -> grpc.aio.Channel:
