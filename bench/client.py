@@ -117,17 +117,20 @@ def prepared() -> Iterator[tuple[str, list[Row]]]:
             "DISTPLUSPLUS_FALLBACK": "fail",
         }
         stack.callback(subprocess.run, [_LAUNCHER, "--stop"], env=ours, check=True)
-        yield directory, [
-            Row("preprocessor alone", lambda gcc, source: [gcc, "-E", source, "-o", source + ".i"], os.environ),
-            Row("compiler here", lambda gcc, source: [gcc, "-c", source, "-o", source + ".o"], os.environ),
-            Row("distcc", lambda gcc, source: ["distcc", gcc, "-c", source, "-o", source + ".o"], distcc),
-            Row(
-                "distplusplus",
-                lambda gcc, source: [_LAUNCHER, gcc, "-c", source, "-o", source + ".o"],
-                ours,
-                lambda: agent_cpu_s(runtime),
-            ),
-        ]
+        yield (
+            directory,
+            [
+                Row("preprocessor alone", lambda gcc, source: [gcc, "-E", source, "-o", source + ".i"], os.environ),
+                Row("compiler here", lambda gcc, source: [gcc, "-c", source, "-o", source + ".o"], os.environ),
+                Row("distcc", lambda gcc, source: ["distcc", gcc, "-c", source, "-o", source + ".o"], distcc),
+                Row(
+                    "distplusplus",
+                    lambda gcc, source: [_LAUNCHER, gcc, "-c", source, "-o", source + ".o"],
+                    ours,
+                    lambda: agent_cpu_s(runtime),
+                ),
+            ],
+        )
 
 
 def agent_cpu_s(runtime: str) -> float:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from typing import IO
 
 _PROGRAM = os.path.join(os.path.dirname(sys.executable), "distplusplusd")
 _START_TIMEOUT_S = 20.0
@@ -31,7 +32,7 @@ def running_server(*options: str, environ: Sequence[tuple[str, str]] = ()) -> It
             process.wait(10)
 
 
-def _address(process: subprocess.Popen[bytes], log: tempfile._TemporaryFileWrapper[str]) -> str:
+def _address(process: subprocess.Popen[bytes], log: IO[str]) -> str:
     deadline_s = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline_s and process.poll() is None:
         log.seek(0)

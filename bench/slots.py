@@ -123,7 +123,7 @@ def hand_written(specs: list[str]) -> str:
 
 @contextlib.contextmanager
 def prepared(case: Case) -> Iterator[tuple[str, dict[str, str], list[str], list[str]]]:
-    """A directory with a Makefile and sources, the environment, running workers' host entries and servers' addresses."""
+    """A directory with a Makefile and sources, the environment, workers' host entries and servers' addresses."""
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(tempfile.TemporaryDirectory(prefix="distcc-auto-bench-"))
         os.chmod(root, 0o755)  # noqa: S103  (the workers run as another user)

@@ -1,6 +1,6 @@
 """The driver's side of the bridge: grpc:// hosts become local addresses that stock distcc clients can use.
 
-The work is done by a process of its own (distplusplus/bridge), as gRPC takes longer to import than a build takes to start.
+The work is done by a process of its own (distplusplus/bridge): importing gRPC takes longer than the driver's own start.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def open_bridge(hosts: Sequence[GrpcHost], environ: Mapping[str, str], connect_t
     with ours:
         with theirs:
             os.set_inheritable(theirs.fileno(), True)
-            nowhere = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+            nowhere = [
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            ]
             command = [sys.executable, "-m", _MODULE, str(theirs.fileno())]
             pid = os.posix_spawn(sys.executable, command, dict(environ), file_actions=nowhere)
         try:

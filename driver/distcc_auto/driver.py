@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from distcc_auto import build, limits, messages, settings
 from distcc_auto.command import PlacedCommand, place_jobs
 from distcc_auto.errors import CommandError, ConfigurationError
-from distcc_auto.hosts import GrpcHost, SshHost, TcpHost
+from distcc_auto.hosts import BridgedHost, GrpcHost, SshHost, TcpHost
 from distcc_auto.plan import Plan, WorkerSlots, make_plan, rank, worker_slots
 from distcc_auto.probe import Answer, Ready, Refused, probe
 
@@ -30,6 +30,7 @@ class Options:
     explain: bool = False
     json: bool = False
     report: bool = False
+    launcher: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,10 @@ def drive(command: Sequence[str], options: Options, environ: Mapping[str, str]) 
         raise ConfigurationError("--json goes with --explain, --dry-run or the sub-command hosts")
     if options.report and not is_run:
         raise ConfigurationError("--report tells about a build, --explain and --dry-run do not build")
+    if options.report and options.launcher:
+        raise ConfigurationError("--report counts the jobs of distcc, which a build with --launcher does not use")
     configured = settings.load(environ)
-    _check_tools(command, environ)
+    _check_tools(command, environ, "distplusplus" if options.launcher else "distcc")
     with opened_ways(configured, environ) as ways:
         return _drive(command, options, environ, configured, ways)
 
@@ -141,11 +144,14 @@ def _drive(
 ) -> int:
     messages.trace(f"asking {len(configured.hosts)} hosts")
     survey = take_survey(configured, ways)
+    if options.launcher:
+        survey = _only_grpc(survey)
     for line in _refusals(survey.refused):
         messages.say(line)
     plan = make_plan(survey.workers, configured, limits.memory())
     placed = place_jobs(command, plan.jobs, environ) if command else None
-    changes = build_environment(plan, placed, environ)
+    make_environment = launcher_environment if options.launcher else build_environment
+    changes = make_environment(plan, placed, environ)
     if options.explain or options.dry_run or placed is None:
         from distcc_auto import explain  # noqa: PLC0415  (a build does not need it)
 
@@ -189,12 +195,24 @@ def _summary(plan: Plan, placed: PlacedCommand) -> str:
     return f"{workers} with {slots}: {command}"
 
 
-def _check_tools(command: Sequence[str], environ: Mapping[str, str]) -> None:
+def _only_grpc(survey: Survey) -> Survey:
+    """The workers that distplusplus can use by itself."""
+    usable, others = [], []
+    for entry in survey.workers:
+        if isinstance(entry.worker.host, BridgedHost):
+            usable.append(entry)
+        else:
+            others.append(Refused(entry.worker.host, "launcher", "is no grpc:// host", "build without --launcher"))
+    return Survey(tuple(usable), (*survey.refused, *others))
+
+
+def _check_tools(command: Sequence[str], environ: Mapping[str, str], client: str) -> None:
     try:
-        build.find_command("distcc", environ)
+        build.find_command(client, environ)
     except CommandError:
+        package = "distcc" if client == "distcc" else "distcc-auto[distplusplus]"
         raise ConfigurationError(
-            "the distcc client is not in PATH; install it (apt-get install distcc) or add its directory to PATH"
+            f"the {client} client is not in PATH; install it ({package}) or add its directory to PATH"
         ) from None
     if command:
         build.find_command(command[0], environ)
@@ -209,6 +227,23 @@ def build_environment(plan: Plan, placed: PlacedCommand | None, environ: Mapping
     changes = {"DISTCC_HOSTS": plan.distcc_hosts, "CCACHE_PREFIX": "distcc"}
     if not environ.get("DISTCC_PAUSE_TIME_MSEC"):
         changes["DISTCC_PAUSE_TIME_MSEC"] = str(plan.pause_time_ms)
+    return _environment(changes, placed, environ)
+
+
+def launcher_environment(plan: Plan, placed: PlacedCommand | None, environ: Mapping[str, str]) -> Environment:
+    """As build_environment, for a build whose compilers are called through distplusplus."""
+    hosts = [entry.worker.host for entry in plan.workers]
+    changes = {
+        "DISTPLUSPLUS_SERVERS": " ".join(host.origin.text for host in hosts if isinstance(host, BridgedHost)),
+        "CCACHE_PREFIX": "distplusplus",
+        # Read by CMake when it configures a tree, as for a first build.
+        "CMAKE_C_COMPILER_LAUNCHER": "distplusplus",
+        "CMAKE_CXX_COMPILER_LAUNCHER": "distplusplus",
+    }
+    return _environment(changes, placed, environ)
+
+
+def _environment(changes: dict[str, str], placed: PlacedCommand | None, environ: Mapping[str, str]) -> Environment:
     if placed:
         changes |= placed.environment
     return Environment(changes, tuple(sorted(key for key in environ if key.startswith(_OWN_PREFIXES))))

@@ -23,7 +23,9 @@ class LauncherBuildHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchl
         try:
             subprocess.run(command, check=True)
         except FileNotFoundError:
-            raise SystemExit(f"distcc-auto: {command[0]}: no C compiler; install one (apt-get install gcc libc6-dev)") from None
+            raise SystemExit(
+                f"distcc-auto: {command[0]}: no C compiler; install one (apt-get install gcc libc6-dev)"
+            ) from None
         build_data["shared_scripts"][program] = "distplusplus"
         build_data["pure_python"] = False
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")

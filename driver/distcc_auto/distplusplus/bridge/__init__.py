@@ -1,1 +1,1 @@
-"""The bridge: stock distcc clients on one side, distplusplus servers on the other. The driver runs it beside a build."""
+"""The bridge from stock distcc clients to distplusplus servers; the driver runs it beside a build."""

@@ -28,7 +28,7 @@ from distcc_auto.distplusplus.client.arguments import Local
 from distcc_auto.distplusplus.client.compile_request import compile_request
 from distcc_auto.distplusplus.client.compilers import LocalCompilers, UnknownCompilerError, find_in_path
 from distcc_auto.distplusplus.client.server import FullError, JobRefusedError, Mismatch, Server, ServerLostError
-from distcc_auto.distplusplus.client.settings import ServerSettings, Settings, load
+from distcc_auto.distplusplus.client.settings import ServerSettings, Settings, as_configured, load
 from distcc_auto.distplusplus.protocol import compression
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.errors import ConfigurationError
@@ -159,12 +159,16 @@ async def _serve(control: socket.socket) -> None:
     try:
         settings = replace(load(os.environ), connect_timeout_s=order["connect_timeout_s"])
     except ConfigurationError as error:
-        results: list[Mapping[str, Any]] = [{"cause": str(error), "remedy": "see distplusplus.toml(5)"}] * len(order["hosts"])
+        results: list[Mapping[str, Any]] = [{"cause": str(error), "remedy": "see distplusplus.toml(5)"}] * len(
+            order["hosts"]
+        )
         servers: list[Server] = []
     else:
         servers = [Server(_server_settings(host, settings), lambda: None) for host in order["hosts"]]
         compilers = LocalCompilers()
-        results = await asyncio.gather(*(_open(server, number, settings, compilers) for number, server in enumerate(servers)))
+        results = await asyncio.gather(
+            *(_open(server, number, settings, compilers) for number, server in enumerate(servers))
+        )
     writer.write(json.dumps(results).encode() + b"\n")
     await writer.drain()
     await reader.read()
@@ -174,10 +178,7 @@ async def _serve(control: socket.socket) -> None:
 
 def _server_settings(host: Mapping[str, Any], settings: Settings) -> ServerSettings:
     """Certificates and tokens are those that distplusplus.toml has for this server."""
-    for server in settings.servers:
-        if server.target == host["target"] and server.tls == host["tls"]:
-            return replace(server, text=host["text"])
-    return ServerSettings(host["target"], tls=host["tls"], text=host["text"])
+    return as_configured(ServerSettings(host["target"], tls=host["tls"], text=host["text"]), settings.servers)
 
 
 async def _open(server: Server, number: int, settings: Settings, compilers: LocalCompilers) -> dict[str, Any]:

@@ -20,19 +20,23 @@ _COMPILER = re.compile(r"(?:.+-)?(?P<name>gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:
 
 # The value is the next argument (gcc 12 `--help=separate`, clang 14's Options.td), so it is no input.
 _WITH_VALUE = frozenset(
-    "-o -x -I -D -U -A -B -L -l -u -z -T -e -F -MF -MT -MQ -MJ -include -imacros -include-pch -iquote -isystem"
-    " -idirafter -iprefix -iwithprefix -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem"
-    " -isystem-after -iwithsysroot -Xpreprocessor -Xassembler -Xlinker -Xclang -Xanalyzer -Xarch_host -Xarch_device"
-    " -mllvm -target -arch -aux-info -dumpbase -dumpbase-ext -dumpdir -wrapper -specs -framework -rpath -param"
-    " --param --sysroot --include --imacros --include-directory --define-macro --undefine-macro --output --language"
-    " --prefix --library-directory -G".split()
+    """
+    -o -x -I -D -U -A -B -L -l -u -z -T -e -F -MF -MT -MQ -MJ -include -imacros -include-pch -iquote -isystem
+    -idirafter -iprefix -iwithprefix -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem
+    -isystem-after -iwithsysroot -Xpreprocessor -Xassembler -Xlinker -Xclang -Xanalyzer -Xarch_host -Xarch_device
+    -mllvm -target -arch -aux-info -dumpbase -dumpbase-ext -dumpdir -wrapper -specs -framework -rpath -param
+    --param --sysroot --include --imacros --include-directory --define-macro --undefine-macro --output --language
+    --prefix --library-directory -G
+    """.split()  # noqa: SIM905  (a table of 60 words)
 )
 # Read by the preprocessor or the linker alone; what is preprocessed at home needs none of them on a server.
 _HOME_WITH_VALUE = frozenset(
-    "-I -D -U -A -L -l -u -z -T -e -F -MF -MT -MQ -include -imacros -iquote -isystem -idirafter -iprefix -iwithprefix"
-    " -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem -isystem-after -iwithsysroot"
-    " -Xpreprocessor -Xlinker -framework -rpath --sysroot --include --imacros --include-directory --define-macro"
-    " --undefine-macro --library-directory".split()
+    """
+    -I -D -U -A -L -l -u -z -T -e -F -MF -MT -MQ -include -imacros -iquote -isystem -idirafter -iprefix
+    -iwithprefix -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem -isystem-after
+    -iwithsysroot -Xpreprocessor -Xlinker -framework -rpath --sysroot --include --imacros --include-directory
+    --define-macro --undefine-macro --library-directory
+    """.split()  # noqa: SIM905  (a table of 60 words)
 )
 _HOME = re.compile(
     r"-[IDULl].+|-A[^-].*|-M(?:D|MD|G|P|[FTQ].+)|-W[lp],.*|-i(?:quote|system|dirafter|prefix|withprefix|sysroot).+"
@@ -69,8 +73,8 @@ _AT_HOME: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-f(no-)?working-directory|-fpreprocessed|-traditional(-cpp)?|-no-integrated-cpp|-save-temps.*"),
      "changes how preprocessing and compiling go together"),
 )  # fmt: skip
-# Warnings that a compiler gives or not by what a macro hides, which preprocessed text does not tell: -Wparentheses-equality
-# of clang, for one, on every `if ((a == b))` that a macro made.
+# Warnings that a compiler gives or not by what a macro hides, which preprocessed text does not tell:
+# -Wparentheses-equality of clang, for one, on every `if ((a == b))` that a macro made.
 _CHANGED_BY_PREPROCESSING = re.compile(
     r"\[-W(?:error[=,])*,?(?:-W)?(?:parentheses-equality|tautological[\w-]*|self-assign[\w-]*|implicit-fallthrough=?"
     r"|misleading-indentation|duplicated-branches|logical-op|extra-semi[\w-]*|constant-logical-operand"

@@ -77,11 +77,13 @@ class Connection:
         if self._packets[0] == (b"S", []):
             return None
         _, (fd,) = await self.receive(b"C", 1)
-        with open(fd, "rb", buffering=0) as file:
+        try:
             size = os.fstat(fd).st_size
             if size > _MAX_REQUEST_BYTES:
                 raise BadRequestError(f"a request of {size} bytes")
             data = os.pread(fd, size, 0)
+        finally:
+            os.close(fd)
         return parse_request(data)
 
     async def send(self, packet: bytes, fds: tuple[int, ...] = ()) -> None:
@@ -142,10 +144,10 @@ class Connection:
             self._waiting.set_result(None)
 
     async def _writable(self) -> None:
-        ready = self._loop.create_future()
-        self._loop.add_writer(self._socket.fileno(), lambda: ready.done() or ready.set_result(None))
+        ready = asyncio.Event()
+        self._loop.add_writer(self._socket.fileno(), ready.set)
         try:
-            await ready
+            await ready.wait()
         finally:
             self._loop.remove_writer(self._socket.fileno())
 

@@ -6,13 +6,13 @@ import asyncio
 import os
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from distcc_auto.distplusplus.client import arguments, response_files
 from distcc_auto.distplusplus.client.arguments import Compile, Local
-from distcc_auto.distplusplus.client.compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
 from distcc_auto.distplusplus.client.compile_request import compile_request
+from distcc_auto.distplusplus.client.compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
 from distcc_auto.distplusplus.client.connection import (
     FLAG_NESTED,
     FLAG_TERMINAL,
@@ -141,9 +141,7 @@ class _Remote:
 
     async def run(self) -> None:
         """Raises GoHomeError, LauncherGoneError."""
-        job = Job(
-            self._compiler, self._settings, self._message, self._command.further_outputs, self._notice
-        )
+        job = Job(self._compiler, self._settings, self._message, self._command.further_outputs, self._notice)
         await self._until_usable(job)
         await self._preprocess()
         while True:
@@ -151,7 +149,7 @@ class _Remote:
                 server, answer = await self._shared.scheduler.compile(job)
                 break
             except NoServerError as error:
-                await self._without_server(job, error)
+                await self._without_server(error)
         await self._deliver(server, answer)
 
     async def _until_usable(self, job: Job) -> None:
@@ -160,12 +158,12 @@ class _Remote:
             try:
                 await self._shared.scheduler.usable(job)
             except NoServerError as error:
-                await self._without_server(job, error)
+                await self._without_server(error)
             else:
                 return
 
-    async def _without_server(self, job: Job, error: NoServerError) -> None:
-        """What `fallback` says: returns to try again, or raises GoHomeError or _FailedError."""
+    async def _without_server(self, error: NoServerError) -> None:
+        """What `fallback` says: returns to try again, or raises GoHomeError or FailedError."""
         if error.refused:
             self._notice("info", f"{self._command.source}: {error}; compiling here")
             raise GoHomeError(str(error))
@@ -276,9 +274,3 @@ def _write_content(fd: int, file: pb.File) -> None:
 
 def _command_line(request: Request) -> str:
     return " ".join((os.path.basename(request.compiler), *request.arguments))[:300]
-
-
-def shown(words: Sequence[str]) -> str:
-    import shlex  # noqa: PLC0415  (only to explain)
-
-    return shlex.join(words)

@@ -49,7 +49,9 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"distplusplus {__version__}")
-    parser.add_argument("--install-symlinks", metavar="DIR", help="make a masquerade directory: links named like compilers")
+    parser.add_argument(
+        "--install-symlinks", metavar="DIR", help="make a masquerade directory: links named like compilers"
+    )
     parser.add_argument("--stop", action="store_true", help="end this user's agent when its compiles have ended")
     parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -94,13 +96,15 @@ def install_symlinks(directory: str, environ: Mapping[str, str]) -> int:
 
 
 def _compilers_in_path(environ: Mapping[str, str], besides: str) -> set[str]:
-    found = set()
+    found: set[str] = set()
     for entry in environ.get("PATH", os.defpath).split(os.pathsep):
         if os.path.realpath(entry) == os.path.realpath(besides):
             continue
         with contextlib.suppress(OSError):
             found.update(
-                name for name in os.listdir(entry) if _COMPILERS.fullmatch(name) and os.access(os.path.join(entry, name), os.X_OK)
+                name
+                for name in os.listdir(entry)
+                if _COMPILERS.fullmatch(name) and os.access(os.path.join(entry, name), os.X_OK)
             )
     return found
 

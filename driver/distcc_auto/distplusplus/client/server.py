@@ -161,7 +161,9 @@ class Server:
             return await self._call(methods.DISTRIBUTE, request, settings.compile_timeout_s)
         method = methods.DISTRIBUTE
         call = channel.stream_unary(
-            method.path, request_serializer=method.request.SerializeToString, response_deserializer=method.answer.FromString
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.answer.FromString,
         )(timeout=settings.compile_timeout_s, metadata=self._metadata())
 
         async def run() -> Any:
@@ -227,7 +229,9 @@ class Server:
             await asyncio.wait([call], timeout=settings.connect_timeout_s)
             if not call.done() and channel.get_state() != grpc.ChannelConnectivity.READY:
                 call.cancel()
-                raise self._lose("connect", f"no connection to {self.settings.target} within {settings.connect_timeout_s:g} s")
+                raise self._lose(
+                    "connect", f"no connection to {self.settings.target} within {settings.connect_timeout_s:g} s"
+                )
             answer: pb.QueryAnswer = await call
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:

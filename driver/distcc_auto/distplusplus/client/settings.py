@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -107,6 +107,14 @@ def parse_server(text: str) -> ServerSettings:
     return ServerSettings(f"{host}:{port}", tls=scheme == "grpcs", text=text)
 
 
+def as_configured(server: ServerSettings, configured: Iterable[ServerSettings]) -> ServerSettings:
+    """An address alone, as in the environment, gets the certificates and the token that a file has for it."""
+    for entry in configured:
+        if (entry.target, entry.tls) == (server.target, server.tls):
+            return replace(entry, text=server.text)
+    return server
+
+
 def _stamp(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
@@ -121,10 +129,12 @@ def _load(variables: tuple[tuple[str, str], ...], files: tuple[tuple[str, object
     for path, stamp in files:
         if stamp is not None:
             values |= _read_file(path)
+    configured: tuple[ServerSettings, ...] = values.get("servers", ())
     for name, text in variables:
         key = name.removeprefix(PREFIX).lower().replace("_", "-")
         if key in _READERS:
             values[_field(key)] = _checked(key, text, f"{name} (environment)")
+    values["servers"] = tuple(as_configured(server, configured) for server in values.get("servers", ()))
     return Settings(**values)
 
 
@@ -164,9 +174,10 @@ def _server(entry: object) -> ServerSettings:
     for key, item in entry.items():
         if key not in _SERVER_KEYS:
             raise ValueError(f"a server has no '{key}' (known: {', '.join(_SERVER_KEYS)})")
-        if type(item) is not (bool if key == "tls" else str):
-            raise ValueError(f"'{key}' of server {entry['address']}: {item!r} is not {'true or false' if key == 'tls' else 'a string'}")
-        if key in _SERVER_KEYS[2:] and not os.path.isabs(item):
+        expected, name = (bool, "true or false") if key == "tls" else (str, "a string")
+        if not isinstance(item, expected):
+            raise ValueError(f"'{key}' of server {entry['address']}: {item!r} is not {name}")
+        if key in _SERVER_KEYS[2:] and not os.path.isabs(str(item)):
             raise ValueError(f"'{key}' of server {entry['address']}: '{item}' is not an absolute path")
     files = {key.replace("-", "_"): entry[key] for key in _SERVER_KEYS[2:] if key in entry}
     server = parse_server(entry["address"])
@@ -190,7 +201,7 @@ def _choice(*choices: str) -> Callable[[object], str]:
     return read
 
 
-def _compress(value: object) -> pb.CompressionType:
+def _compress(value: object) -> int:
     return pb.CompressionType.Value(_choice("zstd", "NONE")(value))
 
 
