@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
+from distcc_auto.distplusplus.server import compilers as server_compilers
 from distcc_auto.distplusplus.server.compilers import Compilers, Program
 from distcc_auto.distplusplus.server.errors import Refused
 
@@ -34,6 +35,8 @@ class LocalCompilers:
     """Remembers each compiler for as long as its file does not change."""
 
     def __init__(self) -> None:
+        # A wrapper that calls the launcher must not be asked by way of us: there the launcher ends at once.
+        server_compilers._ENVIRONMENT["DISTPLUSPLUS_DEPTH"] = "99"
         self._identify = Compilers(())
         self._known: dict[tuple[str, int, int, int], LocalCompiler] = {}
 

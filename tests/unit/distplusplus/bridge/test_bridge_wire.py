@@ -59,9 +59,7 @@ def test_rubbish_ends_in_one_kind_of_error(data: bytes) -> None:
 
 
 def test_replies() -> None:
-    assert reply(1, 0, b"", b"o", b"OBJ") == (
-        b"DONE00000001STAT00000000SERR00000000SOUT00000001oDOTO00000003OBJ"
-    )
+    assert reply(1, 0, b"", b"o", b"OBJ") == (b"DONE00000001STAT00000000SERR00000000SOUT00000001oDOTO00000003OBJ")
     assert b"STAT00000100" in reply(1, 1, b"e", b"", b"")
     assert b"STAT0000000b" in reply(1, 139, b"", b"", b"")
     assert reply(2, 0, b"", b"", b"abc").endswith(b"DOTO%08x" % len(lzo.compress(b"abc")) + lzo.compress(b"abc"))

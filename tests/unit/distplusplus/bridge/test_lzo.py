@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from distcc_auto.distplusplus.bridge.lzo import LzoError, compress, decompress
 
 
-
 @given(st.binary(max_size=5000))
 def test_what_is_written_can_be_read(data: bytes) -> None:
     assert decompress(compress(data), len(data)) == data
