@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,10 +177,13 @@ def running_server(directory: Path, *options: str, environ: Mapping[str, str] | 
 
 
 def _remove(directory: Path) -> None:
-    """A server that was killed leaves its jobs' directories."""
-    for path in sorted(directory.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    directory.rmdir()
+    """A server that was killed leaves its jobs' directories, which its warden may be removing at the same time."""
+
+    def removed() -> bool:
+        shutil.rmtree(directory, ignore_errors=True)
+        return not directory.exists()
+
+    until(removed, f"{directory} to be removed")
 
 
 def fake_compiler(directory: Path, job: str) -> Path:
