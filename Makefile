@@ -28,6 +28,7 @@ check: packages-test $(STAMP) ## ruff, mypy --strict, and the tests that need no
 bench: packages-test $(STAMP) ## Measure start-up, slot use and tunnels against their peers
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.slots
+	$(BIN)/python -m bench.client
 	$(BIN)/python -m bench.tunnels
 
 clean: ## Remove what the other targets made

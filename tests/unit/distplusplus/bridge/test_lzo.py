@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,10 +43,8 @@ def test_matches_of_every_kind(stream: bytes, content: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_rubbish_is_refused_or_read_but_never_more(data: bytes) -> None:
-    try:
+    with contextlib.suppress(LzoError):
         assert len(decompress(data, 10_000)) <= 10_000
-    except LzoError:
-        pass
 
 
 def test_more_than_allowed_is_refused() -> None:

@@ -101,7 +101,8 @@ def test_an_environment_that_changes_the_compiler_keeps_the_compile_here() -> No
 
 def test_the_server_gets_neither_input_nor_output_nor_what_preprocessing_used_up() -> None:
     found = compile_of(
-        "gcc -O2 -I inc -Iinc -D A=1 -DB -isystem s -include x.h -MMD -MP -Wall -o a.o a.c -c -std=c11 -Wl,-z -lm -Wp,-DX"
+        "gcc -O2 -I inc -Iinc -D A=1 -DB -isystem s -include x.h -MMD -MP -Wall -o a.o a.c -c -std=c11 -Wl,-z -lm"
+        " -Wp,-DX"
     )
     assert found.remote == ("-O2", "-Wall", "-std=c11", "-c")
 
