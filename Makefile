@@ -30,6 +30,7 @@ bench: packages-test $(STAMP) ## Measure start-up, slot use and tunnels against 
 	$(BIN)/python -m bench.slots
 	$(BIN)/python -m bench.client
 	$(BIN)/python -m bench.tunnels
+	$(BIN)/python -m bench.server
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -96,11 +96,19 @@ class Server:
         self._clients.append(Client(address or self.addresses[0], credentials))
         return self._clients[-1]
 
+    def warden(self) -> psutil.Process | None:
+        """The process that starts the compilers. (The server itself starts some too, to ask who they are.)"""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.process.pid).children():
+                if "warden.py" in " ".join(_command(child)):
+                    return child
+        return None
+
     def compilers(self) -> list[psutil.Process]:
         """The processes of jobs."""
+        warden = self.warden()
         with contextlib.suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.process.pid).children(recursive=True)
-            return [child for child in children if "warden.py" not in " ".join(_command(child))]
+            return warden.children(recursive=True) if warden else []
         return []
 
     def job_dirs(self) -> list[Path]:
@@ -110,9 +118,13 @@ class Server:
         """Nothing of a job is left."""
         return not self.compilers() and not self.job_dirs()
 
-    def close(self) -> None:
+    def close_clients(self) -> None:
         for client in self._clients:
             client.channel.close()
+        self._clients.clear()
+
+    def close(self) -> None:
+        self.close_clients()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -184,3 +196,35 @@ class SlowLink:
                 if bytes_per_s:
                     time.sleep(len(data) / bytes_per_s)
                 sink.sendall(data)
+
+
+# A constant expression that keeps GCC and clang busy for far longer than any test.
+ENDLESS = b"""# 1 "endless.cc"
+constexpr unsigned long spin(unsigned long n) { unsigned long s = 0; for (unsigned long i = 0; i < n; i++)
+  for (unsigned long j = 0; j < n; j++) s += i ^ j; return s; }
+constexpr unsigned long result = spin(1000000);
+"""
+ENDLESS_OPTIONS = [
+    "-std=c++17",
+    "-fconstexpr-loop-limit=2000000000",
+    "-fconstexpr-ops-limit=2000000000000000",
+    "-c",
+]
+
+
+def endless(client: Client) -> pb.CompileRequest:
+    return client.request(ENDLESS, "endless.cc", "g++", ENDLESS_OPTIONS)
+
+
+def ended(*options: str, **environment: str) -> tuple[int, str]:
+    """Exit status and messages of a server that must not start."""
+    done = subprocess.run(
+        [PROGRAM, *options],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env=os.environ | environment,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr

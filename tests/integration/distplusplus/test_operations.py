@@ -21,9 +21,7 @@ from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.integration.distplusplus.harness import PROGRAM, Server, refused, until
-from tests.integration.distplusplus.test_robust import endless
-from tests.integration.distplusplus.test_security import ended
+from tests.integration.distplusplus.harness import PROGRAM, Server, ended, endless, refused, until
 
 Code = grpc.StatusCode
 Start = Callable[..., Server]

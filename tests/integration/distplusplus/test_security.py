@@ -13,7 +13,7 @@ import pytest
 import trustme
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
-from tests.integration.distplusplus.harness import PROGRAM, Client, Server, refused, until
+from tests.integration.distplusplus.harness import Client, Server, ended, refused, until
 
 Code = grpc.StatusCode
 Start = Callable[..., Server]
@@ -64,20 +64,6 @@ def fails(client: Client) -> Any:
     with pytest.raises(grpc.RpcError) as caught:
         client.query(pb.ServerQuery(), timeout=5)
     return caught.value.code()
-
-
-def ended(*options: str, **environment: str) -> tuple[int, str]:
-    """Exit status and messages of a server that must not start."""
-    done = subprocess.run(
-        [PROGRAM, *options],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=os.environ | environment,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:3634", "build-host:3634"])

@@ -258,6 +258,7 @@ class Refusal(_message.Message):
         LANGUAGE_NOT_SUPPORTED: _ClassVar[Refusal.Reason]
         BAD_PATH: _ClassVar[Refusal.Reason]
         OUT_OF_MEMORY: _ClassVar[Refusal.Reason]
+        MALFORMED_MESSAGE: _ClassVar[Refusal.Reason]
     UNKNOWN_REASON: Refusal.Reason
     FULL: Refusal.Reason
     QUEUE_FULL: Refusal.Reason
@@ -283,6 +284,7 @@ class Refusal(_message.Message):
     LANGUAGE_NOT_SUPPORTED: Refusal.Reason
     BAD_PATH: Refusal.Reason
     OUT_OF_MEMORY: Refusal.Reason
+    MALFORMED_MESSAGE: Refusal.Reason
     REASON_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     TRANSIENT_FIELD_NUMBER: _ClassVar[int]

@@ -9,12 +9,12 @@ file. Everything else is refused with its reason; the client then compiles at ho
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
+from distcc_auto.distplusplus.server import rules
 from distcc_auto.distplusplus.server.errors import Refused
 
 MAX_ARGUMENTS = 10_000
@@ -57,171 +57,6 @@ class Arguments:
             if directory.startswith(old):
                 return new + directory[len(old) :]
         return directory
-
-
-_LANGUAGES = {
-    "c": pb.C,
-    "cpp-output": pb.C,
-    "c++": pb.CXX,
-    "c++-cpp-output": pb.CXX,
-    "objective-c": pb.OBJECTIVE_C,
-    "objective-c-cpp-output": pb.OBJECTIVE_C,
-    "objc-cpp-output": pb.OBJECTIVE_C,
-    "objective-c++": pb.OBJECTIVE_CXX,
-    "objective-c++-cpp-output": pb.OBJECTIVE_CXX,
-    "objc++-cpp-output": pb.OBJECTIVE_CXX,
-    "assembler": pb.ASSEMBLER,
-    "assembler-with-cpp": pb.ASSEMBLER,
-    "none": pb.UNKNOWN_LANGUAGE,
-}
-
-# Read by the preprocessor or the linker alone: no trace of them in the object. Those that take a value in
-# the next argument, and those with the value attached.
-_DROPPED_WITH_VALUE = frozenset(
-    [
-        "-I",
-        "-D",
-        "-U",
-        "-include",
-        "-imacros",
-        "-iquote",
-        "-isystem",
-        "-idirafter",
-        "-iprefix",
-        "-iwithprefix",
-        "-iwithprefixbefore",
-        "-isysroot",
-        "-imultilib",
-        "-imultiarch",
-        "-iframework",
-        "-F",
-        "-cxx-isystem",
-        "-iwithsysroot",
-        "-isystem-after",
-        "-A",
-        "-MF",
-        "-MT",
-        "-MQ",
-        "-MJ",
-        "-Xpreprocessor",
-        "-L",
-        "-l",
-        "-u",
-        "-z",
-        "-T",
-        "-Xlinker",
-        "-rpath",
-        "-framework",
-        "--sysroot",
-        "--include",
-        "--imacros",
-        "--include-directory",
-        "--define-macro",
-        "--undefine-macro",
-        "--include-directory-after",
-        "--library-directory",
-        "-gcc-toolchain",
-    ]
-)
-_DROPPED = re.compile(
-    r"""-(?:
-        [IDUALlF].+ | include(?!-pch).+ | imacros.+ | i(?:quote|system|dirafter|prefix|withprefix).+
-        | i(?:withprefixbefore|sysroot|framework|withsysroot).+ | M[DFGPTQ].* | MMD | Wp,.* | Wl,.*
-        | T.+ | u.+ | z.+
-        | -(?:sysroot|include|imacros|include-directory|define-macro|undefine-macro)=.*
-        | -(?:library-directory|gcc-toolchain)=.*
-        | nostdinc(?:\+\+)? | undef | P | CC? | H | remap | trigraphs | d[DIMNU] | -?stdlib=[\w+]+
-        | fpreprocessed | f(?:no-)?directives-only | f(?:no-)?working-directory | finput-charset=.*
-        | fuse-ld=.* | v | -verbose
-    )""",
-    re.VERBOSE,
-)
-
-# Refused, with the reason that is told. In this order; each must match the whole argument.
-_ANY, _CLANG = "", "clang"
-_REFUSED: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
-    (kind, re.compile("|".join(patterns.split())), reason)
-    for kind, patterns, reason in (
-        (_ANY, r"@.*", "reads arguments from a file of the worker"),
-        (_ANY, r"-f(plugin|pass-plugin)\b.* -fplugin-arg-.* -load -fuse-linker-plugin=.*", "loads a plugin"),
-        (_ANY, r"-wrapper -wrapper,.*", "runs another program"),
-        (_ANY, r"-B.* --prefix(=.*)?", "runs programs from another directory"),
-        (_ANY, r"-?-specs(=.*)? -no-canonical-prefixes=.*", "changes what the compiler runs"),
-        (
-            _ANY,
-            r"--config.* -ccc-.* -cc1.* -resource-dir.* -working-directory.* -ivfsoverlay.*",
-            "reads files of the worker",
-        ),
-        (_ANY, r"-Xclang(=.*)? -Xarch_.* -Xcuda.* -Xopenmp.* -mllvm", "is passed on without a check"),
-        (_ANY, r"-o.* --output(=.*)?", "names an output; the server names it"),
-        (
-            _ANY,
-            r"-dumpbase(=.*)? -dumpdir(=.*)? -dumpbase-ext(=.*)? -aux-info(=.*)? --?save-temps.* -d[a-zA-Z].*"
-            r" -fdump-.* -fcompare-debug.* -fada-spec.* -fdeps-.* -fdebug-cpp -fself-test.* -time=.*"
-            r" -fcrash-diagnostics.* -gen-reproducer.* -fdiagnostics-format=(sarif|json)-file"
-            r" -fdiagnostics-(add|set)-output.*"
-            r" -f(opt-info|save-optimization-record|time-trace)[\w-]*=.*[/.].*",
-            "names or writes further files",
-        ),
-        (
-            _ANY,
-            r"-f(no-)?(implicit-)?modules?\b.* -fmodule.* -fprebuilt.* -fpch.* -include-pch -emit-.*"
-            r" -fcxx-modules -fbuild-session.* -fimplicit-.*module.*",
-            "reads modules or precompiled headers",
-        ),
-        (
-            _ANY,
-            r"-fauto-profile(=.*)?"
-            r" -fprofile-(sample-use|list|remapping-file|note|filter-files|exclude-files)(=.*)?"
-            r" -fprofile-prefix-.* -fcs-profile.* -fthinlto-index.* -fsanitize-[\w-]*list=.* -fxray-.*"
-            r" -fproc-stat-report.* -fopenmp-host-.* -fwpa.* -fltrans.* -fresolution.* -foffload-host.*"
-            r" -frandomize-layout-seed-file.*",
-            "reads or writes a file besides the source",
-        ),
-        (_ANY, r"-fprofile-dir(=.*)?", "moves the profile to a directory that only the client has"),
-        (_ANY, r"-m(arch|cpu|tune)=native", "means the CPU of the worker here"),
-        (_ANY, r"-foffload.* -fopenmp-targets.* --?cuda.* --offload.* -arch", "compiles for a second target"),
-        (_CLANG, r"-[gf]record-(gcc-switches|command-line)", "records the worker's command line"),
-        (_ANY, r"-fembed-bitcode.*", "records the worker's command line"),
-        (
-            _ANY,
-            r"-E -M -MM -fsyntax-only -### --version --help.* -dump(machine|version|fullversion|specs)"
-            r" --?print-.* --analyze.* -r --precompile -V --preprocess --(user-)?dependencies -extract-api",
-            "is not a compile of one source to one object",
-        ),
-    )
-)
-
-# Kept. In none of these shapes can a value be a path: no slash, and what takes a bare file name was refused
-# above.
-_SAFE_VALUE = r"[\w.,:+@=%*\[\]!-]*"
-_KEPT = re.compile(
-    rf"""
-    -O(?:[0-3sgz]|fast|\d+)?
-    | -g[\w.=-]*
-    | -f[\w+-]+(?:={_SAFE_VALUE})?
-    | -m[\w.+-]+(?:={_SAFE_VALUE})?
-    | -W(?![apl],)[\w+-]*(?:={_SAFE_VALUE})?
-    | -R[\w-]+(?:={_SAFE_VALUE})?
-    | -std=[\w+:.-]+ | --std=[\w+:.-]+ | -ansi | -pedantic(?:-errors)? | --pedantic(?:-errors)? | -w
-    | -pipe | -pthread | -p | -pg | -Q[ny] | -Qunused-arguments | -time | -no-canonical-prefixes
-    | --param=[\w.=-]+ | --target=[\w.+-]+ | -EB | -EL
-    | -coverage | --coverage
-    | -s | -shared | -static | -static-pie | -pie | -no-pie | -nopie | -rdynamic | -symbolic | -n
-    | -nostdlib | -nostdlib\+\+ | -nolibc | -nodefaultlibs | -nostartfiles | -static-lib\w+ | -shared-libgcc
-    | -traditional(?:-cpp)? | -no-integrated-cpp | -integrated-as | -no-integrated-as
-    """,
-    re.VERBOSE,
-)
-_KEPT_WITH_VALUE = {"--param": re.compile(r"[\w-]+=[\w-]+"), "-target": re.compile(r"[\w.+-]+")}
-_PREFIX_MAP = re.compile(r"-f(debug|file|macro|coverage)-prefix-map=([^=]*)=(.*)", re.DOTALL)
-_CLANG_DIRECTORY = re.compile(r"-f(debug|coverage|file)-compilation-dir=.*", re.DOTALL)
-_CALLGRAPH = re.compile(r"-fcallgraph-info(=(su|da)(,(su|da))?)?")
-_ASSEMBLER_OPTION = re.compile(
-    r"--(no)?execstack|--fatal-warnings|--no-warn|--warn|-W|-m[\w=.+-]+|-g|--gdwarf-[2-5]|--gen-debug|--gdwarf-sections"
-    r"|--(no)?compress-debug-sections(=[\w-]+)?|--elf-stt-common=\w+|--generate-missing-build-notes=\w+|-L|--keep-locals"
-    r"|--(32|64|x32)|-n|--divide|-O[0-2]|--strip-local-absolute|--reduce-memory-overheads|--noexecstack|-march=[\w+.,-]+"
-)
 
 
 @dataclass
@@ -290,12 +125,12 @@ def _take(scan: _Scan, argument: str, following: str | None) -> int:
         )
     if argument in ("-x", "--language") or argument.startswith(("-x", "--language=")):
         return _take_language(scan, argument, following)
-    if argument in _DROPPED_WITH_VALUE:
+    if argument in rules.DROPPED_WITH_VALUE:
         _required(argument, following)
         return 2
-    if argument in _KEPT_WITH_VALUE:
+    if argument in rules.KEPT_WITH_VALUE:
         value = _required(argument, following)
-        if not _KEPT_WITH_VALUE[argument].fullmatch(value):
+        if not rules.KEPT_WITH_VALUE[argument].fullmatch(value):
             raise _not_allowed(f"{argument} {value}", "has a value that is not understood")
         scan.kept += [argument, value]
         return 2
@@ -311,23 +146,23 @@ def _take_language(scan: _Scan, argument: str, following: str | None) -> int:
     used = 2 if argument in ("-x", "--language") else 1
     prefix = "-x" if argument.startswith("-x") else "--language="
     name = _required(argument, following) if used == 2 else argument.removeprefix(prefix)
-    if name not in _LANGUAGES:
+    if name not in rules.LANGUAGES:
         raise Refused(
             Reason.LANGUAGE_NOT_SUPPORTED, f"-x {_shown(name)}: not a language that is taken here", name
         )
-    scan.language = _LANGUAGES[name]
+    scan.language = rules.LANGUAGES[name]
     return used
 
 
 def _take_single(scan: _Scan, argument: str) -> None:
     if _take_special(scan, argument):
         return
-    if _DROPPED.fullmatch(argument):
+    if rules.DROPPED.fullmatch(argument):
         return
-    for kind, pattern, reason in _REFUSED:
-        if (kind == _ANY or scan.clang) and pattern.fullmatch(argument):
+    for kind, pattern, reason in rules.REFUSED:
+        if (kind == rules.ANY or scan.clang) and pattern.fullmatch(argument):
             raise _not_allowed(argument, reason)
-    if not _KEPT.fullmatch(argument):
+    if not rules.KEPT.fullmatch(argument):
         raise _not_allowed(argument, "is not known here to be safe")
     if argument.startswith("-g"):
         scan.debug = argument != "-g0"
@@ -337,10 +172,10 @@ def _take_single(scan: _Scan, argument: str) -> None:
 def _take_special(scan: _Scan, argument: str) -> bool:  # noqa: PLR0912  # a table of cases
     """Arguments that are kept and mean something for names, inputs or outputs; False if it is none of
     them."""
-    if map_match := _PREFIX_MAP.fullmatch(argument):
+    if map_match := rules.PREFIX_MAP.fullmatch(argument):
         if map_match[1] in ("debug", "file"):
             scan.prefix_maps.append((map_match[2], map_match[3]))
-    elif _CLANG_DIRECTORY.fullmatch(argument):
+    elif rules.CLANG_DIRECTORY.fullmatch(argument):
         if not scan.clang:
             raise _not_allowed(argument, "is an argument of clang")
     elif argument.startswith("-Wa,"):
@@ -364,7 +199,7 @@ def _take_special(scan: _Scan, argument: str) -> bool:  # noqa: PLR0912  # a tab
     elif argument.startswith("-gsplit-dwarf"):
         scan.extras.add(Extra.DWO)
         scan.debug = True
-    elif argument == "-fstack-usage" or _CALLGRAPH.fullmatch(argument):
+    elif argument == "-fstack-usage" or rules.CALLGRAPH.fullmatch(argument):
         scan.extras.add(Extra.STACK_USAGE if argument == "-fstack-usage" else Extra.CALLGRAPH)
     elif argument == "-ftime-trace":
         scan.extras.add(Extra.TIME_TRACE)
@@ -377,7 +212,7 @@ def _take_special(scan: _Scan, argument: str) -> bool:  # noqa: PLR0912  # a tab
 
 
 def _check_assembler_option(argument: str, option: str) -> None:
-    if not _ASSEMBLER_OPTION.fullmatch(option):
+    if not rules.ASSEMBLER_OPTION.fullmatch(option):
         raise _not_allowed(
             argument, f"passes {_shown(option)} to the assembler, which is not known here to be safe"
         )
@@ -399,16 +234,6 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 100 else text[:97] + "...")
 
 
-_ENDINGS = {
-    ".c": pb.C, ".i": pb.C,
-    ".cc": pb.CXX, ".cp": pb.CXX, ".cxx": pb.CXX, ".cpp": pb.CXX, ".CPP": pb.CXX, ".c++": pb.CXX,
-    ".C": pb.CXX, ".ii": pb.CXX,
-    ".m": pb.OBJECTIVE_C, ".mi": pb.OBJECTIVE_C,
-    ".mm": pb.OBJECTIVE_CXX, ".M": pb.OBJECTIVE_CXX, ".mii": pb.OBJECTIVE_CXX,
-    ".s": pb.ASSEMBLER, ".S": pb.ASSEMBLER, ".sx": pb.ASSEMBLER, ".asm": pb.ASSEMBLER,
-}  # fmt: skip
-
-
 def language_of(requested: pb.Language, by_option: pb.Language, name: str, compiler: str) -> pb.Language:
     """The language of a source: the request's own word, then -x, then the name's ending. A C source that a
     C++
@@ -420,7 +245,7 @@ def language_of(requested: pb.Language, by_option: pb.Language, name: str, compi
     if by_option:
         return by_option
     ending = os.path.splitext(name)[1]
-    language = _ENDINGS.get(ending)
+    language = rules.ENDINGS.get(ending)
     if language is None:
         raise Refused(
             Reason.LANGUAGE_NOT_SUPPORTED,

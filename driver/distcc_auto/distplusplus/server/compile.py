@@ -274,7 +274,9 @@ def _messages(job_dir: JobDir, name: str) -> str:
         return ""
     except Refused:
         return f"distplusplusd: more than {_MAX_MESSAGES_BYTES} bytes of messages were left out\n"
-    return data.decode("utf-8", "replace")
+    # What would be the client's /tmp and working directory at home.
+    text = data.decode("utf-8", "replace")
+    return text.replace(job_dir.work + "/", "").replace(job_dir.path, "/tmp")  # noqa: S108
 
 
 def _write(path: str, first: bytes, rest: Iterator[bytes]) -> int:

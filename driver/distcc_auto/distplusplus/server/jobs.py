@@ -184,9 +184,14 @@ class Warden:
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
         except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            # Also when `close` cancels this: the warden kills what runs, and nobody may wait for its word.
             self.lost.set()
             for waiting in self._waiting.values():
-                waiting.set_result({"error": "the process that starts compilers has ended"})
+                if not waiting.done():
+                    waiting.set_result({"error": "the process that starts compilers has ended"})
+            self._waiting.clear()
 
 
 async def settle(future: asyncio.Future[Any]) -> None:

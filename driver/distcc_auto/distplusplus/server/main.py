@@ -107,7 +107,20 @@ def _start(settings: Settings) -> int:
     return asyncio.run(_serve(settings, warden))
 
 
+class _Told:
+    """SIGTERM or SIGINT: `once` and `twice`. Before anyone is told that the server is ready."""
+
+    def __init__(self) -> None:
+        self.once, self.twice = asyncio.Event(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._tell)
+
+    def _tell(self) -> None:
+        (self.twice if self.once.is_set() else self.once).set()
+
+
 async def _serve(settings: Settings, warden: Warden) -> int:
+    told = _Told()
     stop_metrics: Callable[[], None] | None = None
     background: set[asyncio.Task[object]] = set()
     try:
@@ -136,7 +149,7 @@ async def _serve(settings: Settings, warden: Warden) -> int:
         background.add(asyncio.create_task(_identify_all(compilers)))
         log.info("%d slots, from %s", service.capacity.now().count, service.capacity.now().reason)
         _notify("READY=1")
-        status = await _until_told(server, service, health_servicer, warden)
+        status = await _until_told(told, server, service, health_servicer, warden)
     finally:
         for task in background:
             task.cancel()
@@ -147,18 +160,14 @@ async def _serve(settings: Settings, warden: Warden) -> int:
 
 
 async def _until_told(
-    server: grpc.aio.Server, service: Service, health_servicer: health.aio.HealthServicer, warden: Warden
+    told: _Told,
+    server: grpc.aio.Server,
+    service: Service,
+    health_servicer: health.aio.HealthServicer,
+    warden: Warden,
 ) -> int:
-    loop = asyncio.get_running_loop()
-    told, told_again = asyncio.Event(), asyncio.Event()
-
-    def tell() -> None:
-        (told_again if told.is_set() else told).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, tell)
-    first = asyncio.create_task(told.wait())
-    second = asyncio.create_task(told_again.wait())
+    first = asyncio.create_task(told.once.wait())
+    second = asyncio.create_task(told.twice.wait())
     lost = asyncio.create_task(warden.lost.wait())
     try:
         await asyncio.wait([first, lost], return_when=asyncio.FIRST_COMPLETED)
@@ -172,9 +181,9 @@ async def _until_told(
         drained = asyncio.create_task(service.drain())
         await asyncio.wait([drained, second, lost], return_when=asyncio.FIRST_COMPLETED)
         drained.cancel()
-        if told_again.is_set():
+        if told.twice.is_set():
             log.warning("told again to end: %d jobs are stopped", service.slots.running)
-        await server.stop(0 if told_again.is_set() else _ANSWERS_GRACE_S)
+        await server.stop(0 if told.twice.is_set() else _ANSWERS_GRACE_S)
         return 0
     finally:
         for task in (first, second, lost):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError, Message
 
 from distcc_auto import __version__
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
@@ -35,7 +36,18 @@ _MAX_USER = 200
 # A server that is told to end waits so long for the jobs of reservations that it has given.
 _DRAIN_PROMISE_S = 1.0
 
+RequestT = TypeVar("RequestT", bound=Message)
 AnswerT = TypeVar("AnswerT")
+
+
+def _parse(kind: type[RequestT], data: bytes) -> RequestT:
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        name = kind.DESCRIPTOR.name
+        raise Refused(
+            pb.Refusal.MALFORMED_MESSAGE, f"the call's {len(data)} bytes are no {name}", name
+        ) from None
 
 
 class Service:
@@ -70,16 +82,16 @@ class Service:
         come."""
         unary = grpc.unary_unary_rpc_method_handler
         calls: list[tuple[methods.Method[Any, Any], Any, Any]] = [
-            (methods.QUERY, unary, self._guarded(self._query)),
-            (methods.RESERVE, unary, self._guarded(self._reserve)),
+            (methods.QUERY, unary, self._parsed(pb.ServerQuery, self._query)),
+            (methods.RESERVE, unary, self._parsed(pb.Reservation, self._reserve)),
             (methods.DISTRIBUTE, grpc.stream_unary_rpc_method_handler, self._guarded(self._distribute)),
-            (methods.DESCRIBE, unary, self._guarded(self._describe)),
+            (methods.DESCRIBE, unary, self._parsed(pb.DescribeRequest, self._describe)),
         ]
         return [
             grpc.method_handlers_generic_handler(
                 service,
                 {
-                    method.name: make(behaviour, method.request.FromString, method.answer.SerializeToString)
+                    method.name: make(behaviour, None, method.answer.SerializeToString)
                     for method, make, behaviour in calls
                     if method.service == service
                 },
@@ -115,6 +127,14 @@ class Service:
             maxInputBytes=self._settings.max_input_bytes,
             maxWaitMs=int(self._settings.max_wait_s * 1000),
         )
+
+    def _parsed(
+        self, kind: type[RequestT], call: Callable[[RequestT, Any], Coroutine[Any, Any, AnswerT]]
+    ) -> Callable[[Any, Any], Coroutine[Any, Any, AnswerT]]:
+        async def parsed(data: bytes, context: Any) -> AnswerT:
+            return await call(_parse(kind, data), context)
+
+        return self._guarded(parsed)
 
     def _guarded(
         self, call: Callable[[Any, Any], Coroutine[Any, Any, AnswerT]]
@@ -208,7 +228,7 @@ class Service:
             retry_after_ms=50,
         )
 
-    async def _distribute(self, requests: AsyncIterator[pb.CompileRequest], context: Any) -> pb.CompileAnswer:
+    async def _distribute(self, requests: AsyncIterator[bytes], context: Any) -> pb.CompileAnswer:
         begun = time.monotonic()
         peer = context.peer()
         request, transfer_s = pb.CompileRequest(), 0.0
@@ -239,7 +259,7 @@ class Service:
         answer.report.transferMs = int(transfer_s * 1000)
         return answer
 
-    async def _receive(self, requests: AsyncIterator[pb.CompileRequest], peer: str) -> pb.CompileRequest:
+    async def _receive(self, requests: AsyncIterator[bytes], peer: str) -> pb.CompileRequest:
         """The one message of a Distribute call, within --transfer-timeout. Its reservation is kept
         meanwhile."""
         has_slot = any(reservation.peer == peer for reservation in self.slots.reserved.values())
@@ -247,8 +267,8 @@ class Service:
         try:
             async with asyncio.timeout(self._settings.transfer_timeout_s):
                 async with contextlib.nullcontext() if has_slot else self._unreserved:
-                    async for request in requests:
-                        return request
+                    async for data in requests:
+                        return _parse(pb.CompileRequest, data)
         except TimeoutError:
             raise Refused(
                 pb.Refusal.TRANSFER_TIMEOUT,
@@ -259,7 +279,7 @@ class Service:
             self._idle.set()
             # Not now: the reservation is used, if it is, before the loop comes to this.
             self._loop.call_soon(self._expire, self._loop.time())
-        raise Refused(pb.Refusal.UNKNOWN_RESERVATION, "the call held no message")
+        raise Refused(pb.Refusal.MALFORMED_MESSAGE, "the call held no message")
 
     async def _describe(self, _request: pb.DescribeRequest, _context: Any) -> pb.Description:
         description = pb.Description(

@@ -1,0 +1,118 @@
+"""Atheris target: arguments, names and framing as a client could send them.
+
+    python -m fuzz.server -max_total_time=60      (pip install atheris)
+
+The property: for any bytes there is a plan or a Refused, never another exception; and no argument of a
+plan names a file that is not the job's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["distcc_auto"]):
+    from distcc_auto.distplusplus.protocol import compression
+    from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
+    from distcc_auto.distplusplus.server import arguments, plan
+    from distcc_auto.distplusplus.server.compilers import Identity, Program
+    from distcc_auto.distplusplus.server.errors import Refused
+    from google.protobuf.message import DecodeError
+
+_PROGRAM = Program("gcc", "/usr/bin/gcc", "/usr/bin/gcc", (0, 0, 0))
+_IDENTITIES = {
+    False: Identity(pb.Compiler.GCC, "12.2.0", "x86_64-linux-gnu", ""),
+    True: Identity(pb.Compiler.CLANG, "14.0.6", "x86_64-pc-linux-gnu", ""),
+}
+_WORDS = [
+    "-c",
+    "-S",
+    "-O2",
+    "-g",
+    "-x",
+    "c++",
+    "-o",
+    "-I",
+    "-D",
+    "-f",
+    "-fplugin=",
+    "-fprofile-use",
+    "--coverage",
+    "-Wa,",
+    "-Wp,",
+    "-Xclang",
+    "-B",
+    "@",
+    "-specs=",
+    "-fdebug-prefix-map=",
+    "-gsplit-dwarf",
+    "-m",
+    "-W",
+    "/",
+    "..",
+    "=",
+    ",",
+    "-",
+]
+
+
+def arguments_and_names(data: bytes) -> None:
+    """A request whose arguments are pieces of what compilers know, glued at random."""
+    provider = atheris.FuzzedDataProvider(data)
+    clang = provider.ConsumeBool()
+    given = []
+    for _ in range(provider.ConsumeIntInRange(0, 8)):
+        words = [
+            _WORDS[provider.ConsumeIntInRange(0, len(_WORDS) - 1)]
+            for _ in range(provider.ConsumeIntInRange(0, 3))
+        ]
+        given.append("".join(words) + provider.ConsumeUnicodeNoSurrogates(6))
+    request = pb.CompileRequest(
+        inputFile=pb.File(name=provider.ConsumeUnicodeNoSurrogates(12)),
+        cwd=provider.ConsumeUnicodeNoSurrogates(8),
+        outputName=provider.ConsumeUnicodeNoSurrogates(12),
+        furtherOutputs=True,
+    )
+    try:
+        checked = arguments.check([*given, "-c"], clang=clang)
+        made = plan.make(
+            request, checked, pb.C, _PROGRAM, _IDENTITIES[clang], provider.ConsumeBytes(40), "/job/w"
+        )
+    except Refused:
+        return
+    for name in (made.input_name, made.output):
+        parts = name.split("/")
+        assert not name.startswith("/"), made
+        assert ".." not in parts, made
+        assert "\0" not in name, made
+    for argument in made.argv[1:]:
+        assert "\0" not in argument, made
+        assert not argument.startswith(("@", "-fplugin", "-B", "-wrapper", "-specs", "-fdump")), made
+
+
+def framing(data: bytes) -> None:
+    """A File as it could come off the wire."""
+    try:
+        file = pb.CompileRequest.FromString(data).inputFile
+    except DecodeError:
+        file = pb.File(compressionType=pb.zstd, content=data)
+    for candidate in (file, pb.File(compressionType=pb.zstd, content=b"\x28\xb5\x2f\xfd" + data)):
+        with contextlib.suppress(compression.CompressionError):
+            assert len(compression.unpack(candidate, 1 << 16)) <= 1 << 16
+
+
+def test_one_input(data: bytes) -> None:
+    """What atheris calls."""
+    arguments_and_names(data)
+    framing(data)
+
+
+def main() -> None:
+    atheris.Setup(sys.argv, test_one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
