@@ -194,10 +194,10 @@ def test_cpus_are_those_of_the_affinity(cluster: Sandbox) -> None:
     assert json.loads(done.stdout)["plan"]["saturation_jobs"] == 1
 
 
-def test_ssh_hosts_are_reported_and_the_others_build(cluster: Sandbox) -> None:
-    cluster.environ["DISTCC_AUTO_HOSTS"] += " ssh://user@somewhere:22/3632"
+def test_an_ssh_host_without_an_address_is_reported_and_the_others_build(cluster: Sandbox) -> None:
+    cluster.environ["DISTCC_AUTO_HOSTS"] += " ssh://user@nowhere.invalid:22/3632"
     cluster.write_project(3)
     done = cluster.distcc_auto("make")
     assert done.returncode == 0, done
     (line,) = [line for line in done.stderr.splitlines() if "ssh://" in line]
-    assert re.search(r"ssh://user@somewhere:22/3632: tunnel: .*not supported yet", line)
+    assert re.search(r"ssh://user@nowhere\.invalid:22/3632: tunnel: no address for", line)
