@@ -3,10 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check cluster-test images engine bench clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -16,14 +16,22 @@ $(STAMP): pyproject.toml
 demo: packages-demo $(STAMP) ## Build a real program over three workers on this machine
 	@$(BIN)/distcc-auto demo
 
-test: check ## Run every test, from nothing
-	$(BIN)/pytest -q tests
+test: check cluster-test ## Run every test, from nothing
 
 check: packages-test $(STAMP) ## ruff, mypy --strict, and the tests that need no container
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/unit tests/integration
+
+cluster-test: packages-test engine $(STAMP) ## The tests over containers; installs and starts Docker where there is none
+	$(BIN)/pytest -q tests/cluster
+
+images: engine ## Build the worker and client images, and their base without a registry
+	images/build.py --client
+
+engine: ## Install and start a Docker engine where there is none
+	@tools/install-docker
 
 bench: packages-test $(STAMP) ## Measure start-up, slot use and tunnels against their peers
 	$(BIN)/python -m bench.startup

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 import grpc
 import psutil
+
 from distcc_auto.distplusplus.protocol import compression, methods
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
@@ -181,9 +182,7 @@ def run_jobs(daemon: Daemon, text: bytes, jobs: int, clients: int) -> tuple[floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=300, help="trivial jobs of each measurement. Default 300")
     parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the best counts. Default 3")
     options = parser.parse_args()

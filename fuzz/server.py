@@ -14,12 +14,13 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["distcc_auto"]):
+    from google.protobuf.message import DecodeError
+
     from distcc_auto.distplusplus.protocol import compression
     from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
     from distcc_auto.distplusplus.server import arguments, plan
     from distcc_auto.distplusplus.server.compilers import Identity, Program
     from distcc_auto.distplusplus.server.errors import Refused
-    from google.protobuf.message import DecodeError
 
 _PROGRAM = Program("gcc", "/usr/bin/gcc", "/usr/bin/gcc", (0, 0, 0))
 _IDENTITIES = {
@@ -65,8 +66,7 @@ def arguments_and_names(data: bytes) -> None:
     given = []
     for _ in range(provider.ConsumeIntInRange(0, 8)):
         words = [
-            _WORDS[provider.ConsumeIntInRange(0, len(_WORDS) - 1)]
-            for _ in range(provider.ConsumeIntInRange(0, 3))
+            _WORDS[provider.ConsumeIntInRange(0, len(_WORDS) - 1)] for _ in range(provider.ConsumeIntInRange(0, 3))
         ]
         given.append("".join(words) + provider.ConsumeUnicodeNoSurrogates(6))
     request = pb.CompileRequest(
@@ -77,9 +77,7 @@ def arguments_and_names(data: bytes) -> None:
     )
     try:
         checked = arguments.check([*given, "-c"], clang=clang)
-        made = plan.make(
-            request, checked, pb.C, _PROGRAM, _IDENTITIES[clang], provider.ConsumeBytes(40), "/job/w"
-        )
+        made = plan.make(request, checked, pb.C, _PROGRAM, _IDENTITIES[clang], provider.ConsumeBytes(40), "/job/w")
     except Refused:
         return
     for name in (made.input_name, made.output):

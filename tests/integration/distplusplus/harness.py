@@ -18,6 +18,7 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+
 from distcc_auto.distplusplus.protocol import compression, methods, refusals
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import grpc
 import pytest
+
 from distcc_auto.distplusplus.protocol import compression, methods
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
-
 from tests.integration.distplusplus.harness import HELLO, Client, Server, SlowLink, refused, until
 
 Code = grpc.StatusCode
@@ -30,9 +30,7 @@ def test_query_tells_what_there_is(client: Client) -> None:
     assert answer.capacity.slots == answer.maxJobs
 
 
-@pytest.mark.parametrize(
-    "name", ["", "no-gcc", "/usr/bin/gcc", "../bin/gcc", "python3", "sh", "g\0", "g" * 300]
-)
+@pytest.mark.parametrize("name", ["", "no-gcc", "/usr/bin/gcc", "../bin/gcc", "python3", "sh", "g\0", "g" * 300])
 def test_query_for_what_is_not_allowed(client: Client, name: str) -> None:
     assert not client.query(pb.ServerQuery(compiler=name), timeout=20).compilerSupported
 

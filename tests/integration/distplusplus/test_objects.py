@@ -12,9 +12,9 @@ from typing import Any
 
 import grpc
 import pytest
+
 from distcc_auto.distplusplus.protocol import compression
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
-
 from tests.integration.distplusplus.harness import Client, Server, refused
 
 Code = grpc.StatusCode
@@ -84,9 +84,7 @@ class Home:
         self.run(compiler, *options, *stop, name, "-o", output)
         return (self.root / output).read_bytes()
 
-    def answer(
-        self, compiler: str, name: str, text: bytes, options: Sequence[str], **fields: Any
-    ) -> pb.CompileAnswer:
+    def answer(self, compiler: str, name: str, text: bytes, options: Sequence[str], **fields: Any) -> pb.CompileAnswer:
         stop = [] if "-S" in options else ["-c"]
         fields = {"cwd": str(self.root), "outputName": "obj/hello.o"} | fields
         answer = self.client.compile(text, name, compiler, [*options, *stop], **fields)

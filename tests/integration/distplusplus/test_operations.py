@@ -17,10 +17,10 @@ from typing import Any
 import grpc
 import psutil
 import pytest
-from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from tests.integration.distplusplus.harness import PROGRAM, Server, ended, endless, refused, until
 
 Code = grpc.StatusCode
@@ -91,9 +91,7 @@ def test_an_address_that_is_in_use() -> None:
 
 
 def test_check() -> None:
-    done = subprocess.run(
-        [PROGRAM, "--check", "--jobs", "5"], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([PROGRAM, "--check", "--jobs", "5"], capture_output=True, text=True, timeout=60, check=True)
     assert "slots:      5, from --jobs" in done.stdout
     assert re.search(r"^    gcc +GCC \d+\.\d+\.\d+ \S+ [0-9a-f]{12}  /usr/bin/\S+$", done.stdout, re.M)
     assert re.search(r"^    clang\+\+ +CLANG ", done.stdout, re.M)

@@ -16,9 +16,9 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+
 from distcc_auto.distplusplus.protocol import compression
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
-
 from tests.integration.distplusplus.harness import HELLO, Client, Server, SlowLink, endless, refused, until
 
 Code = grpc.StatusCode
@@ -52,9 +52,7 @@ def test_names(server: Server, client: Client, name: str) -> None:
     check_alive(server)
 
 
-@pytest.mark.parametrize(
-    "name", ["a b.c", "ünïcode.c", "x.y.z.c", "$(id).c", "..x.c", "%s.c", "x" * 240 + ".c"]
-)
+@pytest.mark.parametrize("name", ["a b.c", "ünïcode.c", "x.y.z.c", "$(id).c", "..x.c", "%s.c", "x" * 240 + ".c"])
 def test_odd_names_that_files_have(server: Server, client: Client, name: str) -> None:
     assert client.object(name=name)
     check_alive(server)
@@ -147,9 +145,7 @@ def test_arguments_that_are_not_the_jobs(client: Client, line: str) -> None:
     assert caught.value.code() == Code.INVALID_ARGUMENT, caught.value.details()
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["-E"], ["-c", "-E"], ["-c", "other.c"], ["-c", "-S"], ["-fsyntax-only"]]
-)
+@pytest.mark.parametrize("arguments", [[], ["-E"], ["-c", "-E"], ["-c", "other.c"], ["-c", "-S"], ["-fsyntax-only"]])
 def test_what_is_no_compile(client: Client, arguments: Sequence[str]) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         client.compile(arguments=arguments)
@@ -164,9 +160,7 @@ def test_outputs_elsewhere_at_the_client(server: Server, client: Client, output:
     check_alive(server)
 
 
-@pytest.mark.parametrize(
-    "output", ["x" * 300, "hello.i", "-x.o", "a/", "x\0", "..", "a\nb", "/" + "x/" * 3000]
-)
+@pytest.mark.parametrize("output", ["x" * 300, "hello.i", "-x.o", "a/", "x\0", "..", "a\nb", "/" + "x/" * 3000])
 def test_outputs_that_no_file_can_be(server: Server, client: Client, output: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         client.compile(outputName=output)
@@ -258,9 +252,7 @@ def test_half_sent_messages(start: Callable[..., Server]) -> None:
             client.distribute(request, timeout=30)
     with SlowLink(server.addresses[0], bytes_per_s=300_000) as address:
         client = server.client(address=address)
-        client.distribute.future(
-            client.request(inputFile=pb.File(name="a.c", content=HELLO * 20_000)), timeout=30
-        )
+        client.distribute.future(client.request(inputFile=pb.File(name="a.c", content=HELLO * 20_000)), timeout=30)
         until(lambda: server.client().query(pb.ServerQuery(), timeout=5).currentLoad, "the slot to be taken")
     check_alive(server)
 

@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import pytest
 import trustme
-from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
+from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from tests.integration.distplusplus.harness import Client, Server, ended, refused, until
 
 Code = grpc.StatusCode
@@ -175,9 +175,7 @@ def test_tls_files_that_cannot_work(files: dict[str, str], match: str) -> None:
     assert match in message
 
 
-@pytest.mark.parametrize(
-    ("content", "match"), [("", "no token"), ("# none\n\n", "no token"), (None, "No such file")]
-)
+@pytest.mark.parametrize(("content", "match"), [("", "no token"), ("# none\n\n", "no token"), (None, "No such file")])
 def test_token_files_that_cannot_work(secrets: Path, content: str | None, match: str) -> None:
     if content is not None:
         (secrets / "tokens").write_text(content)

@@ -14,9 +14,9 @@ from collections.abc import Callable
 import grpc
 import psutil
 import pytest
+
 from distcc_auto.distplusplus.protocol import compression
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
-
 from tests.integration.distplusplus.harness import HELLO, Client, Server, SlowLink, endless, until
 
 JOBS = int(os.environ.get("DISTPLUSPLUSD_SOAK_JOBS", "160"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.server.arguments import Extra, check, language_of
 from distcc_auto.distplusplus.server.errors import Refused
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def kept(line: str, *, clang: bool = False) -> str:
@@ -150,9 +151,7 @@ def test_refused_with_the_reason(line: str, why: str) -> None:
 
 
 def test_the_same_argument_to_gcc_and_to_clang() -> None:
-    assert (
-        kept("-grecord-gcc-switches -frecord-gcc-switches") == "-grecord-gcc-switches -frecord-gcc-switches"
-    )
+    assert kept("-grecord-gcc-switches -frecord-gcc-switches") == "-grecord-gcc-switches -frecord-gcc-switches"
     with pytest.raises(Refused, match="command line"):
         kept("-grecord-gcc-switches", clang=True)
     assert kept("-fprofile-generate=/x", clang=True) == "-fprofile-generate=/x"
@@ -161,9 +160,7 @@ def test_the_same_argument_to_gcc_and_to_clang() -> None:
 
 
 def test_what_the_arguments_mean() -> None:
-    found = check(
-        ["-g", "-gsplit-dwarf", "--coverage", "-x", "c++", "-S", "-fdebug-prefix-map=/a=/b"], clang=False
-    )
+    found = check(["-g", "-gsplit-dwarf", "--coverage", "-x", "c++", "-S", "-fdebug-prefix-map=/a=/b"], clang=False)
     assert found.assembly_output
     assert found.debug
     assert found.coverage

@@ -7,10 +7,11 @@ import tracemalloc
 
 import pytest
 import zstandard
-from distcc_auto.distplusplus.protocol import compression
-from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from hypothesis import given
 from hypothesis import strategies as st
+
+from distcc_auto.distplusplus.protocol import compression
+from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
 TEXT = b"int main(void) { return 0; }\n" * 20_000
 BIG = 1 << 30

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.server.errors import STATUS_OF
 from distcc_auto.distplusplus.server.settings import OPTIONS
@@ -30,9 +31,7 @@ def test_every_option_is_described(page: str) -> None:
 
 def test_defaults_in_the_tables() -> None:
     for option in OPTIONS:
-        row = re.search(
-            rf"^\| `--{option.name}[^|]*\|([^|]*)\|", Path("docs/distplusplusd.md").read_text(), re.M
-        )
+        row = re.search(rf"^\| `--{option.name}[^|]*\|([^|]*)\|", Path("docs/distplusplusd.md").read_text(), re.M)
         assert row, option.name
         if isinstance(option.default, int | float) and not isinstance(option.default, bool):
             assert f"{option.default:g}" in row[1], option.name

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.server import arguments, plan
 from distcc_auto.distplusplus.server.compilers import Identity, Program
 from distcc_auto.distplusplus.server.errors import Refused
-from hypothesis import given
-from hypothesis import strategies as st
 
 GCC = Identity(pb.Compiler.GCC, "12.2.0", "x86_64-linux-gnu", "")
 CLANG = Identity(pb.Compiler.CLANG, "14.0.6", "x86_64-pc-linux-gnu", "")

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.protocol import methods, refusals
 from distcc_auto.distplusplus.protocol.generate import generate

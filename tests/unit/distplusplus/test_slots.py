@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.server.errors import Refused
 from distcc_auto.distplusplus.server.slots import Reservation, SlotTable, Waiter
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 class Clock:

@@ -25,9 +25,7 @@ UNLIMITED_MESSAGES = (("grpc.max_receive_message_length", -1), ("grpc.max_send_m
 
 
 class _Channel(Protocol):
-    def unary_unary(
-        self, method: str, request_serializer: Any = ..., response_deserializer: Any = ...
-    ) -> Any: ...
+    def unary_unary(self, method: str, request_serializer: Any = ..., response_deserializer: Any = ...) -> Any: ...
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,7 @@ def refusal(
     reason: pb.Refusal.Reason, subject: str = "", *, transient: bool = False, retry_after_ms: int = 0
 ) -> pb.Refusal:
     """A Refusal, its subject cut to what a trailer should carry."""
-    return pb.Refusal(
-        reason=reason, subject=subject[:_MAX_SUBJECT], transient=transient, retryAfterMs=retry_after_ms
-    )
+    return pb.Refusal(reason=reason, subject=subject[:_MAX_SUBJECT], transient=transient, retryAfterMs=retry_after_ms)
 
 
 def to_trailer(code: int, message: str, detail: pb.Refusal) -> tuple[str, bytes]:

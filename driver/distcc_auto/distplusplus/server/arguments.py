@@ -82,8 +82,7 @@ def check(arguments: Sequence[str], *, clang: bool) -> Arguments:
     if len(arguments) > MAX_ARGUMENTS or sum(map(len, arguments)) > MAX_ARGUMENT_BYTES:
         raise Refused(
             Reason.ARGUMENT_NOT_ALLOWED,
-            f"{len(arguments)} arguments: at most {MAX_ARGUMENTS} and {MAX_ARGUMENT_BYTES // 1024} KiB"
-            f" are taken",
+            f"{len(arguments)} arguments: at most {MAX_ARGUMENTS} and {MAX_ARGUMENT_BYTES // 1024} KiB are taken",
         )
     scan = _Scan(clang)
     position = 0
@@ -147,9 +146,7 @@ def _take_language(scan: _Scan, argument: str, following: str | None) -> int:
     prefix = "-x" if argument.startswith("-x") else "--language="
     name = _required(argument, following) if used == 2 else argument.removeprefix(prefix)
     if name not in rules.LANGUAGES:
-        raise Refused(
-            Reason.LANGUAGE_NOT_SUPPORTED, f"-x {_shown(name)}: not a language that is taken here", name
-        )
+        raise Refused(Reason.LANGUAGE_NOT_SUPPORTED, f"-x {_shown(name)}: not a language that is taken here", name)
     scan.language = rules.LANGUAGES[name]
     return used
 
@@ -213,9 +210,7 @@ def _take_special(scan: _Scan, argument: str) -> bool:  # noqa: PLR0912  # a tab
 
 def _check_assembler_option(argument: str, option: str) -> None:
     if not rules.ASSEMBLER_OPTION.fullmatch(option):
-        raise _not_allowed(
-            argument, f"passes {_shown(option)} to the assembler, which is not known here to be safe"
-        )
+        raise _not_allowed(argument, f"passes {_shown(option)} to the assembler, which is not known here to be safe")
 
 
 def _required(argument: str, following: str | None) -> str:

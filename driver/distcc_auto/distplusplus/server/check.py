@@ -19,23 +19,18 @@ from distcc_auto.distplusplus.server.warden import landlock_abi
 async def report(settings: Settings) -> str:
     """The text of --check."""
     slots = Capacity(settings.jobs, settings.memory_per_job_mib, lambda: 0).now()
-    lines = [
-        f"listens on: {address} ({_transport(settings, address)})" for address in settings.listen_address
-    ]
+    lines = [f"listens on: {address} ({_transport(settings, address)})" for address in settings.listen_address]
     lines += [
         f"runs as:    {who.name if (who := account(settings.user)) else pwd.getpwuid(os.geteuid()).pw_name}",
         f"slots:      {slots.count}, from {slots.reason}",
-        f"memory:     {slots.free_memory_mib} MiB free; {settings.memory_per_job_mib} MiB wanted for each"
-        f" job",
+        f"memory:     {slots.free_memory_mib} MiB free; {settings.memory_per_job_mib} MiB wanted for each job",
         f"jobs in:    {choose_parent(settings.job_dir)}",
         f"confined:   {_confinement()}",
     ]
     compilers = Compilers(settings.compiler_dirs)
     names = compilers.names()
     described = await asyncio.gather(*(_describe(compilers, name) for name in names))
-    lines.append(
-        f"compilers:  {'' if names else 'none: no links in ' + ', '.join(settings.compiler_dirs)}".rstrip()
-    )
+    lines.append(f"compilers:  {'' if names else 'none: no links in ' + ', '.join(settings.compiler_dirs)}".rstrip())
     width = max(map(len, names), default=0)
     lines += [f"    {name:{width}}  {text}" for name, text in zip(names, described, strict=True)]
     return "\n".join(lines)
@@ -54,20 +49,13 @@ def _transport(settings: Settings, address: str) -> str:
 
 def _confinement() -> str:
     abi = landlock_abi()
-    return (
-        f"yes, Landlock {abi}"
-        if abi
-        else "no: this kernel has no Landlock, jobs can read what the server can"
-    )
+    return f"yes, Landlock {abi}" if abi else "no: this kernel has no Landlock, jobs can read what the server can"
 
 
 async def _describe(compilers: Compilers, name: str) -> str:
     program = compilers.find(name)
     if program is None:
-        return (
-            "not usable: the link leads to no compiler,"
-            " and there is none of that name in the system's directories"
-        )
+        return "not usable: the link leads to no compiler, and there is none of that name in the system's directories"
     try:
         identity = await compilers.identify(program)
     except Refused as refused:

@@ -88,15 +88,11 @@ class Compiler:
             plan = prepared.plan
             request.inputFile.ClearField("content")
             started = time.monotonic()
-            ended = await self._warden.run(
-                plan.argv, job_dir, _readable(program), self._settings.job_timeout_s
-            )
+            ended = await self._warden.run(plan.argv, job_dir, _readable(program), self._settings.job_timeout_s)
             finished = time.monotonic()
             _check_ended(ended, job_dir, self._settings)
             size = _size(os.path.join(job_dir.work, plan.output))
-            answer = await _in_thread_if(
-                size > _INLINE_BYTES, partial(self._collect, prepared, ended, job_dir)
-            )
+            answer = await _in_thread_if(size > _INLINE_BYTES, partial(self._collect, prepared, ended, job_dir))
         finally:
             job_dir.remove()
         answer.report.prepareMs = int((started - begun) * 1000)
@@ -135,9 +131,7 @@ class Compiler:
         except compression.UnknownCompressionError as error:
             raise Refused(pb.Refusal.UNKNOWN_COMPRESSION, f"{request.inputFile.name}: {error}") from error
         except compression.TooLargeError as error:
-            raise Refused(
-                pb.Refusal.INPUT_TOO_LARGE, f"{request.inputFile.name}: {error} (--max-input)"
-            ) from error
+            raise Refused(pb.Refusal.INPUT_TOO_LARGE, f"{request.inputFile.name}: {error} (--max-input)") from error
         except compression.FrameError as error:
             raise Refused(pb.Refusal.BAD_FRAME, f"{request.inputFile.name}: {error}") from error
         except OSError as error:
@@ -177,9 +171,7 @@ class Compiler:
             self._collect_further(plan, job_dir, name, answer)
         return answer
 
-    def _collect_further(
-        self, plan: planning.Plan, job_dir: JobDir, name: str, answer: pb.CompileAnswer
-    ) -> None:
+    def _collect_further(self, plan: planning.Plan, job_dir: JobDir, name: str, answer: pb.CompileAnswer) -> None:
         kind = planning.extra_kind(name, plan)
         if kind is None or len(answer.furtherOutput) >= _MAX_FURTHER_OUTPUTS:
             raise Refused(
@@ -256,8 +248,7 @@ def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
     if _TOO_LARGE.search(messages):
         raise Refused(
             pb.Refusal.OUTPUT_TOO_LARGE,
-            f"the compiler's files are too large for the worker ({settings.max_output_mib} MiB,"
-            f" --max-output)",
+            f"the compiler's files are too large for the worker ({settings.max_output_mib} MiB, --max-output)",
         )
     if missing := _NO_PROGRAM.search(messages):
         raise Refused(

@@ -23,9 +23,7 @@ ALLOWED_DIRS = ("/usr/lib/distcc", "/usr/libexec/distplusplus")
 PROGRAM_DIRS = ("/usr/local/bin", "/usr/bin", "/bin")
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]{0,126}")
 # Clients that masquerade as a compiler: what they would do is send the job to another worker.
-_WRAPPERS = frozenset(
-    {"distcc", "ccache", "sccache", "icecc", "distplusplus", "distcc-auto", "distcc-auto-launcher"}
-)
+_WRAPPERS = frozenset({"distcc", "ccache", "sccache", "icecc", "distplusplus", "distcc-auto", "distcc-auto-launcher"})
 _PREFIXED = re.compile(
     r"(?P<target>[\w.]+(?:-[\w.]+){1,3})-(?P<rest>(?:gcc|g\+\+|c\+\+|cc|clang|clang\+\+)(?:-[\d.]+)?)"
 )
@@ -60,17 +58,13 @@ class Identity:
     digest: str
 
     def message(self, name: str) -> pb.Compiler:
-        return pb.Compiler(
-            name=name, family=self.family, version=self.version, target=self.target, digest=self.digest
-        )
+        return pb.Compiler(name=name, family=self.family, version=self.version, target=self.target, digest=self.digest)
 
 
 class Compilers:
     """Finds compilers on each call, so that new links count at once; remembers who they are."""
 
-    def __init__(
-        self, allowed_dirs: Sequence[str] = ALLOWED_DIRS, program_dirs: Sequence[str] = PROGRAM_DIRS
-    ) -> None:
+    def __init__(self, allowed_dirs: Sequence[str] = ALLOWED_DIRS, program_dirs: Sequence[str] = PROGRAM_DIRS) -> None:
         self._allowed_dirs = tuple(allowed_dirs)
         self._program_dirs = tuple(program_dirs)
         self._identities: dict[tuple[str, tuple[int, int, int]], asyncio.Task[Identity]] = {}
@@ -171,9 +165,7 @@ async def _identify(program: Program) -> Identity:
     else:
         raise ValueError(f"neither GCC nor clang: {banner.splitlines()[0] if banner else 'no --version'!r}")
     target = (await _ask(program, "-dumpmachine")).strip()
-    version = (
-        await _ask(program, "-dumpversion" if family == pb.Compiler.CLANG else "-dumpfullversion")
-    ).strip()
+    version = (await _ask(program, "-dumpversion" if family == pb.Compiler.CLANG else "-dumpfullversion")).strip()
     if not target or not re.fullmatch(r"\d+(\.\d+)*\S*", version):
         raise ValueError(f"neither GCC nor clang: -dumpmachine says {target!r}, its version is {version!r}")
     parts = [program.real_path]

@@ -45,9 +45,7 @@ _TRANSIENT = frozenset({_R.FULL, _R.QUEUE_FULL, _R.EXPIRED_RESERVATION, _R.OUT_O
 class Refused(Exception):
     """Raised when a call is refused; its text is the status message, for a person."""
 
-    def __init__(
-        self, reason: pb.Refusal.Reason, message: str, subject: str = "", *, retry_after_ms: int = 0
-    ) -> None:
+    def __init__(self, reason: pb.Refusal.Reason, message: str, subject: str = "", *, retry_after_ms: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
         self.subject = subject

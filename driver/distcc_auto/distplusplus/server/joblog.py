@@ -63,9 +63,7 @@ class _Text(logging.Formatter):
         text = record.getMessage()
         job: JobLine | None = getattr(record, "job", None)
         if job is not None:
-            text = "job " + " ".join(
-                f"{key}={_quoted(value)}" for key, value in asdict(job).items() if value != ""
-            )
+            text = "job " + " ".join(f"{key}={_quoted(value)}" for key, value in asdict(job).items() if value != "")
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return f"{_time(record)} {name}: {text}"

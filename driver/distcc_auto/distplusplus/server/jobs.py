@@ -114,9 +114,7 @@ class Warden:
         except OSError as error:
             raise Refused(pb.Refusal.SERVER_FAULT, f"cannot make a directory for the job: {error}") from error
 
-    async def run(
-        self, argv: Sequence[str], job_dir: JobDir, readable: Sequence[str], timeout_s: float
-    ) -> Ended:
+    async def run(self, argv: Sequence[str], job_dir: JobDir, readable: Sequence[str], timeout_s: float) -> Ended:
         """Runs a compiler in `job_dir`; its messages go to `out` and `err` there. Raises Refused
         SERVER_FAULT.
 

@@ -21,9 +21,7 @@ class Metrics:
 
     def __init__(self, capacity: Callable[[], pb.Capacity]) -> None:
         self.registry = CollectorRegistry()
-        self.jobs = Counter(
-            "distplusplusd_jobs", "Distribute calls by result", ("result",), registry=self.registry
-        )
+        self.jobs = Counter("distplusplusd_jobs", "Distribute calls by result", ("result",), registry=self.registry)
         self.refusals = Counter(
             "distplusplusd_refusals", "Refused calls by reason", ("reason",), registry=self.registry
         )
@@ -36,9 +34,7 @@ class Metrics:
         self.queue_s = Histogram(
             "distplusplusd_queue_seconds", "Time waited for a slot", buckets=_SECONDS, registry=self.registry
         )
-        self.input_bytes = Counter(
-            "distplusplusd_input_bytes", "Source taken, decompressed", registry=self.registry
-        )
+        self.input_bytes = Counter("distplusplusd_input_bytes", "Source taken, decompressed", registry=self.registry)
         self.output_bytes = Counter(
             "distplusplusd_output_bytes", "Objects made, before compression", registry=self.registry
         )

@@ -76,9 +76,7 @@ def make(
     check_path("working directory", request.cwd)
     check_path("output name", request.outputName)
     if request.cwd and not request.cwd.startswith("/"):
-        raise Refused(
-            pb.Refusal.BAD_PATH, f"working directory {request.cwd[:100]!r} is not absolute", request.cwd
-        )
+        raise Refused(pb.Refusal.BAD_PATH, f"working directory {request.cwd[:100]!r} is not absolute", request.cwd)
     if arguments.extras and not request.furtherOutputs:
         kinds = ", ".join(sorted(extra.value for extra in arguments.extras))
         raise Refused(
@@ -168,12 +166,7 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
         length = int.from_bytes(gcno[start : start + 4], order)  # type: ignore[arg-type]
         for unit in (1, 4):
             stored = gcno[start + 4 : start + 4 + length * unit]
-            if (
-                length
-                and len(stored) == length * unit
-                and stored.rstrip(b"\0") == ours.encode()
-                and stored[-1] == 0
-            ):
+            if length and len(stored) == length * unit and stored.rstrip(b"\0") == ours.encode() and stored[-1] == 0:
                 text = theirs.encode() + b"\0"
                 text += bytes(-len(text) % unit)
                 size = (len(text) // unit).to_bytes(4, order)  # type: ignore[arg-type]
@@ -225,8 +218,7 @@ def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -
 def _is_plain(parts: list[str]) -> bool:
     """Whether a path of these parts stays below the directory that it is relative to."""
     return len(parts) <= _MAX_DEPTH and all(
-        part not in ("", ".", "..") and part[0] not in "-@" and len(part.encode()) <= _MAX_NAME_BYTES
-        for part in parts
+        part not in ("", ".", "..") and part[0] not in "-@" and len(part.encode()) <= _MAX_NAME_BYTES for part in parts
     )
 
 
@@ -249,11 +241,7 @@ def _clang_names(request: pb.CompileRequest, arguments: Arguments, output: str) 
     ):
         names.append(f"-fdebug-compilation-dir={request.cwd}")
     coverage_mapping = "-fcoverage-mapping" in arguments.kept
-    if (
-        request.cwd
-        and coverage_mapping
-        and not {"-fcoverage-compilation-dir", "-ffile-compilation-dir"} & set(own)
-    ):
+    if request.cwd and coverage_mapping and not {"-fcoverage-compilation-dir", "-ffile-compilation-dir"} & set(own):
         names.append(f"-fcoverage-compilation-dir={request.cwd}")
     if arguments.coverage:
         names += ["-Xclang", f"-coverage-data-file={_client_stem(request, output)}.gcda"]
@@ -275,8 +263,7 @@ def _gcc_names(
     if arguments.profile_use or arguments.extras - {Extra.GCNO}:
         raise Refused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
-            "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away"
-            " from home",
+            "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away from home",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
     if not re.match(r"1[1-9]|[2-9]\d", identity.version):

@@ -49,9 +49,7 @@ def account(name: str | None) -> Account | None:
             f"--user: there is no user {name or ' or '.join(_DEFAULT_USERS)}; jobs never run as root"
         )
     if entry.pw_uid == 0 or entry.pw_gid == 0:
-        raise ConfigurationError(
-            f"--user {entry.pw_name}: has root's user or group number; jobs never run as root"
-        )
+        raise ConfigurationError(f"--user {entry.pw_name}: has root's user or group number; jobs never run as root")
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
@@ -101,9 +99,7 @@ def tls_credentials(certificate: str, key: str, client_ca: str | None) -> grpc.S
 
     def configuration() -> grpc.ServerCertificateConfiguration:
         chain, private, *authorities = watch.contents
-        return grpc.ssl_server_certificate_configuration(
-            [(private, chain)], authorities[0] if authorities else None
-        )
+        return grpc.ssl_server_certificate_configuration([(private, chain)], authorities[0] if authorities else None)
 
     def fetch() -> Any:  # None: no change; the published type does not know it
         try:
@@ -120,9 +116,7 @@ def tls_credentials(certificate: str, key: str, client_ca: str | None) -> grpc.S
         raise ConfigurationError(f"--tls-certificate {certificate}: holds no PEM certificate")
     if b"PRIVATE KEY-----" not in private:
         raise ConfigurationError(f"--tls-key {key}: holds no PEM private key")
-    return grpc.dynamic_ssl_server_credentials(
-        configuration(), fetch, require_client_authentication=bool(client_ca)
-    )
+    return grpc.dynamic_ssl_server_credentials(configuration(), fetch, require_client_authentication=bool(client_ca))
 
 
 def _watched(what: str, *paths: str) -> FileWatch:
@@ -130,9 +124,7 @@ def _watched(what: str, *paths: str) -> FileWatch:
         return FileWatch(*paths)
     except OSError as error:
         user = pwd.getpwuid(os.geteuid()).pw_name
-        raise ConfigurationError(
-            f"{what}: {error.filename}: {error.strerror} (the server runs as {user})"
-        ) from error
+        raise ConfigurationError(f"{what}: {error.filename}: {error.strerror} (the server runs as {user})") from error
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):

@@ -45,9 +45,7 @@ def _parse(kind: type[RequestT], data: bytes) -> RequestT:
         return kind.FromString(data)
     except DecodeError:
         name = kind.DESCRIPTOR.name
-        raise Refused(
-            pb.Refusal.MALFORMED_MESSAGE, f"the call's {len(data)} bytes are no {name}", name
-        ) from None
+        raise Refused(pb.Refusal.MALFORMED_MESSAGE, f"the call's {len(data)} bytes are no {name}", name) from None
 
 
 class Service:
@@ -65,9 +63,7 @@ class Service:
         self._compiler = compiler
         self._tokens = tokens
         self._loop = asyncio.get_running_loop()
-        self.slots = SlotTable(
-            lambda: self.capacity.now().count, settings.reservation_timeout_s, clock=self._loop.time
-        )
+        self.slots = SlotTable(lambda: self.capacity.now().count, settings.reservation_timeout_s, clock=self._loop.time)
         self.capacity = Capacity(settings.jobs, settings.memory_per_job_mib, lambda: self.slots.running)
         self.metrics = Metrics(self.capacity_message)
         self.draining = False

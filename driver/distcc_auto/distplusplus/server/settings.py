@@ -84,9 +84,7 @@ def _address(text: str) -> str:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         if not path.startswith("/") or len(os.fsencode(path)) > 107 or "\0" in path:
-            raise ConfigurationError(
-                f"{text!r}: a Unix socket is unix: and an absolute path of at most 107 bytes"
-            )
+            raise ConfigurationError(f"{text!r}: a Unix socket is unix: and an absolute path of at most 107 bytes")
         return text
     split_host_port(text)
     return text
@@ -167,9 +165,7 @@ OPTIONS = (
         "log-level",
         _choice(*LOG_LEVELS),
         "warning",
-        "least severity that is logged: "
-        + ", ".join(LOG_LEVELS)
-        + ". A line for each job is info. Default warning",
+        "least severity that is logged: " + ", ".join(LOG_LEVELS) + ". A line for each job is info. Default warning",
         "LEVEL",
     ),
     _Option(
@@ -285,8 +281,7 @@ OPTIONS = (
         "user",
         str,
         None,
-        "when started as root, the user to become. Default: distplusplus, distccd or nobody, the first"
-        " there is",
+        "when started as root, the user to become. Default: distplusplus, distccd or nobody, the first there is",
         "NAME",
     ),
     _Option(
@@ -356,9 +351,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for option in OPTIONS:
         if option.parse is _switch:
-            made.add_argument(
-                f"--{option.name}", action="store_const", const="1", help=option.help, dest=option.key
-            )
+            made.add_argument(f"--{option.name}", action="store_const", const="1", help=option.help, dest=option.key)
         else:
             action = "append" if option.many else "store"
             made.add_argument(

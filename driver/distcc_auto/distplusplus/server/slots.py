@@ -86,9 +86,7 @@ class SlotTable:
         """Puts `waiter` in the queue; it is granted a slot at once if it can be. Raises Refused
         QUEUE_FULL."""
         if self.waiting >= self.max_waiters:
-            raise Refused(
-                pb.Refusal.QUEUE_FULL, f"{self.waiting} clients wait for a slot already", retry_after_ms=1000
-            )
+            raise Refused(pb.Refusal.QUEUE_FULL, f"{self.waiting} clients wait for a slot already", retry_after_ms=1000)
         self._waiting.setdefault(waiter.user, deque()).append(waiter)
         self.grant_free()
 

@@ -162,9 +162,7 @@ class Warden:
                 if not data:
                     return
                 received += data
-                while len(received) >= 4 and len(received) >= (
-                    end := 4 + int.from_bytes(received[:4], "big")
-                ):
+                while len(received) >= 4 and len(received) >= (end := 4 + int.from_bytes(received[:4], "big")):
                     message = json.loads(received[4:end])
                     del received[:end]
                     self._handle(message)

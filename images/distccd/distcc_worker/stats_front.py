@@ -1,0 +1,125 @@
+"""distccd's statistics with `dcc_free_mem`: what the container's memory limit leaves, not the host's.
+
+distccd 3.4 reports no free memory, and a newer one reports the host's. The front asks distccd's own
+statistics port, adds or lowers that one line and passes everything else on as it is. Clients that ask at the
+same time share one question. A distccd that is being restarted is asked again until `ANSWER_S` has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Sequence
+
+from distcc_worker.settings import Network
+
+ANSWER_S = 3.0
+REQUEST_S = 5.0
+RETRY_S = 0.1
+MAX_REPLY_BYTES = 1 << 20
+MAX_CLIENTS = 512
+
+STATS_END = b"</distccstats>"
+_FREE_MEMORY = re.compile(rb"^(dcc_free_mem[ \t]+)(\d+)", re.MULTILINE)
+
+
+class StatsError(Exception):
+    """Raised when distccd gives no whole answer."""
+
+
+def with_free_memory(reply: bytes, free_mib: int) -> bytes:
+    """`reply` with `dcc_free_mem` at most `free_mib`, in distccd's own form (`dcc_free_mem N MB`).
+
+    Raises StatsError when `reply` is not one whole answer.
+    """
+    if b"<distccstats>" not in reply or STATS_END not in reply:
+        raise StatsError("distccd sent half an answer")
+    reported = _FREE_MEMORY.search(reply)
+    if reported is None:
+        return reply.replace(STATS_END, b"dcc_free_mem %d MB\n" % free_mib + STATS_END, 1)
+    lower = min(int(reported[2]), free_mib)
+    return reply[: reported.start()] + reported[1] + b"%d" % lower + reply[reported.end() :]
+
+
+class StatsFront:
+    """Serves the statistics of the distccd at `upstream_port` of the loopback interface."""
+
+    def __init__(self, upstream_port: int, free_memory_mib: Callable[[], int], allow: Sequence[Network]) -> None:
+        self._upstream_port = upstream_port
+        self._free_memory_mib = free_memory_mib
+        self._allow = allow
+        self._asking: asyncio.Task[bytes] | None = None
+        self._clients = 0
+
+    async def start(self, port: int, host: str | None = None) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, host, port, backlog=MAX_CLIENTS, limit=1 << 14)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._clients >= MAX_CLIENTS or not self._allowed(writer):
+            writer.transport.abort()
+            return
+        self._clients += 1
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                await reader.readuntil(b"\n")
+            writer.write(await self._answer())
+            async with asyncio.timeout(REQUEST_S):
+                await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # a client that went away, sent no line or does not read: its own trouble
+        finally:
+            self._clients -= 1
+            writer.close()
+
+    def _allowed(self, writer: asyncio.StreamWriter) -> bool:
+        peer = writer.get_extra_info("peername")
+        if not peer:
+            return False
+        address = ipaddress.ip_address(peer[0].partition("%")[0])
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        return any(address in network for network in self._allow)
+
+    async def _answer(self) -> bytes:
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_until_answered())
+        try:
+            # shield: one client that goes away must not cancel the question the others wait for.
+            return with_free_memory(await asyncio.shield(self._asking), self._free_memory_mib())
+        except StatsError as error:
+            body = f"{error}\n".encode()
+            return b"HTTP/1.0 503 Service Unavailable\nContent-Type: text/plain\nConnection: close\n\n" + body
+
+    async def _ask_until_answered(self) -> bytes:
+        """distccd's whole reply. Raises StatsError."""
+        problem = f"distccd did not answer within {ANSWER_S:g} s"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                while True:
+                    try:
+                        reply = await self._ask()
+                    except OSError as error:
+                        problem = f"distccd's statistics port: {error.strerror or error}"
+                    else:
+                        if STATS_END in reply:
+                            return reply
+                        problem = "distccd sent half an answer"
+                    await asyncio.sleep(RETRY_S)
+        raise StatsError(problem)
+
+    async def _ask(self) -> bytes:
+        # Not a StreamReader, which throws an answer away when the connection is reset behind it.
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+            connection.setblocking(False)
+            await loop.sock_connect(connection, ("127.0.0.1", self._upstream_port))
+            await loop.sock_sendall(connection, b"GET / HTTP/1.0\r\n\r\n")
+            reply = b""
+            while len(reply) < MAX_REPLY_BYTES and (piece := await loop.sock_recv(connection, 1 << 16)):
+                reply += piece
+                if STATS_END in reply:
+                    return reply[: reply.index(STATS_END)] + STATS_END + b"\n"
+            return reply

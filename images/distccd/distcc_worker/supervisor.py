@@ -1,0 +1,135 @@
+"""Starts distccd, its statistics front and sshd, starts again what dies, and ends all of them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pwd
+import signal
+import time
+from dataclasses import dataclass
+
+from distcc_auto import limits
+from distcc_worker import sshd
+from distcc_worker.drain import drain
+from distcc_worker.settings import DISTCCD_STATS_PORT, JOB_PORT, STATS_PORT, Settings
+from distcc_worker.stats_front import StatsFront
+
+RESTART_S = 0.5
+# A program that lives shorter than this has not worked; after so many of them in a row it is given up.
+SHORT_LIFE_S = 2.0
+SHORT_LIVES = 5
+
+_log = logging.getLogger("distcc-worker")
+
+
+@dataclass
+class Program:
+    """A program that is started again whenever it ends by itself."""
+
+    name: str
+    command: list[str]
+    process: asyncio.subprocess.Process | None = None
+
+    async def keep_running(self) -> str:
+        """Returns, with the reason, only when the program ends at once again and again."""
+        short_lives = 0
+        while True:
+            began = time.monotonic()
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+            )
+            status = await self.process.wait()
+            # distccd's other processes outlive it, and hold the port that the next one needs.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            short_lives = short_lives + 1 if time.monotonic() - began < SHORT_LIFE_S else 0
+            _log.warning("%s ended (%s)", self.name, _how(status))
+            if short_lives == SHORT_LIVES:
+                return f"{self.name} ended {SHORT_LIVES} times right after its start, last with {_how(status)}"
+            await asyncio.sleep(RESTART_S)
+
+    def running_pid(self) -> int | None:
+        return self.process.pid if self.process and self.process.returncode is None else None
+
+
+async def supervise(settings: Settings, state_dir: str) -> int:
+    """Runs until SIGTERM or SIGINT and returns 0, or 1 when a program cannot be kept running."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    distccd: Program | None = None
+    front: asyncio.Server | None = None
+    programs: list[Program] = []
+    if settings.forward_to is None:
+        distccd = Program("distccd", distccd_command(settings))
+        programs.append(distccd)
+        statistics = StatsFront(DISTCCD_STATS_PORT, lambda: limits.memory().available_mib, settings.allow)
+        front = await statistics.start(STATS_PORT)
+        _log.info("distccd takes %d jobs (%s)", settings.jobs, settings.jobs_reason)
+    if settings.ssh_keys:
+        text = sshd.config(state_dir, pwd.getpwuid(os.getuid()).pw_name, permit_open(settings))
+        programs.append(Program("sshd", sshd.prepare(state_dir, settings.ssh_keys, text)))
+    else:
+        _log.info("no public keys given: sshd is not started")
+
+    keepers = [asyncio.create_task(program.keep_running()) for program in programs]
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopping, *keepers], return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, *keepers):
+        task.cancel()
+    for task in done - {stopping}:
+        _log.error("%s", task.result())
+    if front:
+        front.close()
+    if distccd and (pid := distccd.running_pid()):
+        cut_off = await drain(pid, settings.drain_s)
+        _log.info("distccd has ended; jobs cut off: %d", cut_off)
+    # sshd goes last: the jobs that were just finished may have come through it.
+    for program in programs:
+        if program.running_pid() and program.process:
+            with contextlib.suppress(ProcessLookupError):
+                program.process.terminate()
+            await program.process.wait()
+    return 0 if stop.is_set() else 1
+
+
+def distccd_command(settings: Settings) -> list[str]:
+    allow = [word for network in settings.allow for word in ("--allow", str(network))]
+    return [
+        # Where memory runs out, the kernel shall take a compiler, not what keeps the worker alive.
+        "choom",
+        "-n",
+        "500",
+        "--",
+        "distccd",
+        "--daemon",
+        "--no-detach",
+        "--log-stderr",
+        "--log-level",
+        settings.log_level,
+        "--port",
+        str(JOB_PORT),
+        "--stats",
+        "--stats-port",
+        str(DISTCCD_STATS_PORT),
+        "--jobs",
+        str(settings.jobs),
+        *allow,
+    ]
+
+
+def permit_open(settings: Settings) -> list[str]:
+    """What a tunnel may reach: the gateway's target, or the two ports of the distccd here."""
+    if settings.forward_to:
+        return [settings.forward_to]
+    names = ("localhost", "127.0.0.1", "[::1]")
+    return [f"{name}:{port}" for name in names for port in (JOB_PORT, STATS_PORT)]
+
+
+def _how(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"status {status}"
