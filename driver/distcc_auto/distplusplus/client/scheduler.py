@@ -77,9 +77,6 @@ class Scheduler:
         """The servers that these settings name."""
         return [self._server(entry) for entry in settings.servers]
 
-    def all_servers(self) -> list[Server]:
-        return list(self._servers.values())
-
     async def compile(self, job: Job) -> tuple[Server, pb.CompileAnswer]:
         """Sends the job to one server after the other until one answers. Raises NoServerError."""
         attempts = 0

@@ -25,6 +25,7 @@ _HEARTBEAT_S: Final = 4.0
 _SILENCE_S: Final = 8.0
 _ANSWER_TIMEOUT_S: Final = 10.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 30.0
+_MISMATCH_S: Final = 60.0
 _MAX_WAIT_MS = 30_000
 # Smaller uploads need no deadline of their own: that the server lives is asked anyway.
 _STREAMED_BYTES: Final = 1 << 20
@@ -51,9 +52,10 @@ class JobRefusedError(Exception):
 
 @dataclass(frozen=True)
 class Mismatch:
-    """Why a server's compiler is of no use."""
+    """Why a server's compiler is of no use; somebody may install another one, so it is asked again some time."""
 
     reason: str
+    until_s: float
 
 
 class Server:
@@ -111,7 +113,7 @@ class Server:
     async def compiler(self, local: LocalCompiler, settings: Settings) -> str | Mismatch:
         """The name under which the server has the same compiler. Raises ServerLostError."""
         found = self._names.get(local.key)
-        if found is None:
+        if found is None or self._is_outdated(found):
             # One question for all the jobs that wait for its answer.
             found = self._names[local.key] = asyncio.ensure_future(self._find_compiler(local, settings))
             found.add_done_callback(_retrieve)
@@ -126,7 +128,13 @@ class Server:
     def knows(self, local: LocalCompiler) -> str | Mismatch | None:
         """The answer of `compiler` if it is there, None if it would have to be asked for."""
         found = self._names.get(local.key)
-        return found.result() if found is not None and found.done() and not found.exception() else None
+        if found is None or not _has_result(found) or self._is_outdated(found):
+            return None
+        return found.result()
+
+    def _is_outdated(self, found: asyncio.Future[str | Mismatch]) -> bool:
+        result = found.result() if _has_result(found) else None
+        return isinstance(result, Mismatch) and self._loop.time() > result.until_s
 
     async def reserve(self, settings: Settings) -> str:
         """The uuid of a slot; waits for one if the server lets us. Raises FullError, ServerLostError."""
@@ -212,10 +220,11 @@ class Server:
         except BaseException:
             self._names.pop(local.key, None)
             raise
+        until_s = self._loop.time() + _MISMATCH_S
         wanted = f"{local.version} for {local.target} ({local.digest[:12]})"
         if seen:
-            return Mismatch(f"its {seen}, here it is {wanted}; install the same package on both")
-        return Mismatch(f"it has no {local.names[0]} ({wanted}) among its allowed compilers")
+            return Mismatch(f"its {seen}, here it is {wanted}; install the same package on both", until_s)
+        return Mismatch(f"it has no {local.names[0]} ({wanted}) among its allowed compilers", until_s)
 
     async def _query(self, compiler: str, settings: Settings) -> pb.QueryAnswer:
         """Raises ServerLostError; the connection and the answer have their own deadlines."""
@@ -349,6 +358,10 @@ class Server:
                 await self._heartbeat
         if self._channel is not None:
             await self._channel.close()
+
+
+def _has_result(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _retrieve(task: asyncio.Future[Any]) -> None:
