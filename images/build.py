@@ -74,6 +74,7 @@ def main() -> int:
     parser.add_argument("--all", action="store_true", help="every row")
     parser.add_argument("--list", action="store_true", help="print the rows and build nothing")
     parser.add_argument("--client", action="store_true", help="build the client of each row too")
+    parser.add_argument("--distplusplusd", action="store_true", help="build the compile server of each row too")
     options = parser.parse_args()
     known = combinations()
     if options.list:
@@ -84,7 +85,7 @@ def main() -> int:
     if unknown := [name for name in names if name not in known]:
         print(f"images/build.py: no such row: {' '.join(unknown)} (see --list)", file=sys.stderr)
         return 96
-    targets = ["distccd", "client"] if options.client else ["distccd"]
+    targets = ["distccd"] + ["client"] * options.client + ["distplusplusd"] * options.distplusplusd
     try:
         for name in names:
             provide_base(known[name].base)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto import cli, command, errors, explain, limits, options, settings
+from distcc_auto import cli, command, errors, explain, inventory, limits, options, settings
 from distcc_auto.driver import Environment, Options, Survey, build_environment
 from distcc_auto.errors import ConfigurationError
 from distcc_auto.hosts import TcpHost, parse_hosts
@@ -70,7 +70,7 @@ def test_every_variable_is_documented(name: str, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize("page", [*PAGES, MAN_PAGE], ids=lambda page: page.name)
 def test_no_variable_is_documented_that_does_not_exist(page: Path) -> None:
     named = set(re.findall(rf"\b{settings.PREFIX}[A-Z_]*[A-Z]\b", page.read_text()))
-    assert named <= set(VARIABLES)
+    assert named <= {*VARIABLES, inventory.VARIABLE}
 
 
 def test_the_defaults_and_keys_of_the_variables_are_those_of_the_code(tmp_path: Path) -> None:
@@ -263,9 +263,10 @@ def test_every_make_target_that_the_readme_names_exists() -> None:
 def test_the_architecture_page_names_the_files_that_exist() -> None:
     text = (DOCS / "architecture.md").read_text()
     assert len(text.splitlines()) <= 60
-    names = {name for name in re.findall(r"`([a-z_]+(?:\.py|/))`", text) if not (ROOT / name).is_dir()}
+    names = {name for name in re.findall(r"`([a-z_]+(?:\.py|/))`", text) if not (ROOT / name).exists()}
     modules = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}
-    folders = {f"{path.name}/" for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    parts = [*PACKAGE.iterdir(), *(PACKAGE / "distplusplus").iterdir()]
+    folders = {f"{path.name}/" for path in parts if path.is_dir() and path.name != "__pycache__"}
     commands = {path.name for path in (PACKAGE / "commands").glob("*.py")} - {"__init__.py"}
     tunnels = {path.name for path in (PACKAGE / "tunnels").glob("*.py")} - {"__init__.py"}
     assert names == modules | folders | commands | tunnels

@@ -1,12 +1,13 @@
-"""`distcc-auto hosts`: asks every host and shows what it answers."""
+"""`distcc-auto hosts`: asks every host and shows what it answers; or names the hosts of an inventory."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
 
-from distcc_auto import explain, settings
+from distcc_auto import explain, inventory, settings
 from distcc_auto.driver import Survey, opened_ways, take_survey
+from distcc_auto.errors import ConfigurationError
 from distcc_auto.options import Parser
 
 _ALL_REFUSED = 1
@@ -16,8 +17,25 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Exit status 0 when at least one host takes jobs, 1 when none does."""
     parser = Parser(prog="distcc-auto hosts", description="Asks every host and shows what it answers.")
     parser.add_argument("--json", action="store_true", help="as JSON (docs/json.md)")
+    parser.add_argument(
+        "--inventory",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="the hosts of FILE instead of DISTCC_AUTO_HOSTS (docs/provisioning.md); without FILE, "
+        f"${inventory.VARIABLE} or inventory.toml beside config.toml",
+    )
+    parser.add_argument("--group", help="of the inventory, the hosts of this group only")
+    parser.add_argument("--entries", action="store_true", help="ask nobody, print what DISTCC_AUTO_HOSTS would hold")
     options = parser.parse_args(arguments)
+    if options.group and options.inventory is None:
+        raise ConfigurationError("--group goes with --inventory")
+    if options.inventory is not None:
+        environ = {**environ, "DISTCC_AUTO_HOSTS": _inventory_hosts(options.inventory, options.group, environ)}
     configured = settings.load(environ)
+    if options.entries:
+        print(" ".join(host.text for host in configured.hosts))
+        return 0
     with opened_ways(configured, environ) as ways:
         survey = take_survey(configured, ways)
     if options.json:
@@ -25,6 +43,16 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     else:
         _print_table(survey)
     return 0 if survey.workers else _ALL_REFUSED
+
+
+def _inventory_hosts(path: str, group: str | None, environ: Mapping[str, str]) -> str:
+    path = path or inventory.default_path(environ) or ""
+    if not path:
+        raise ConfigurationError(f"--inventory: neither a FILE nor ${inventory.VARIABLE} nor a home directory is given")
+    entries = inventory.load(path).select(group)
+    if not entries:
+        raise ConfigurationError(f"{path}: no hosts{f' in group {group}' if group else ''}")
+    return " ".join(entry.spec.text for entry in entries)
 
 
 def _print_table(survey: Survey) -> None:

@@ -1,0 +1,74 @@
+"""`fab TASK HOST... [OPTION...]`: invoke has no argument that takes many words, so words become --host options."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping, Sequence
+
+from fabric import Task
+from fabric.main import Fab as Program
+from invoke.parser.argument import Argument
+from invoke.parser.context import to_flag
+
+
+def name_hosts(
+    words: Sequence[str], value_flags: Mapping[str, Collection[str]], core_value_flags: Collection[str]
+) -> list[str]:
+    """The words behind fab's own options, with every HOST behind the task as `--host HOST`, and -H as well.
+
+    `value_flags`: task -> those of its flags that take a value. One task a call: what follows it are hosts.
+    """
+    if not words or words[0] not in value_flags:
+        return list(words)
+    task, *rest = words
+    named = [task]
+    takes_value = {*value_flags[task], *core_value_flags}
+    index = 0
+    while index < len(rest):
+        word = rest[index]
+        flag, equals, value = word.partition("=")
+        if flag in ("-H", "--hosts"):
+            if not equals:
+                index += 1
+                value = rest[index] if index < len(rest) else ""
+            named += options(value)
+        elif word.startswith("-"):
+            named.append(word)
+            if word in takes_value and index + 1 < len(rest):
+                index += 1
+                named.append(rest[index])
+        else:
+            named += ["--host", word]
+        index += 1
+    return named
+
+
+def options(hosts: str) -> list[str]:
+    """The --host options for the value of fab's -H."""
+    return [word for host in hosts.split(",") if host for word in ("--host", host)]
+
+
+def install(program: Program, tasks: Sequence[Task]) -> None:
+    """Has `program`, which is about to parse the words behind its own options, see them as `name_hosts` makes them."""
+    core = getattr(program, "core", None)
+    if core is None:  # the fabfile is looked at by something else than fab
+        return
+    value_flags = {task.name.replace("_", "-"): _value_flags(_arguments(task)) for task in tasks}
+    core_value_flags = _value_flags(program.core_args())
+    words = name_hosts(core.unparsed, value_flags, core_value_flags)
+    if (given := core[0].args.hosts.value) and words:
+        words[1:1] = options(given)
+        # fab itself would call the task once a host, one after the other.
+        core[0].args.hosts.set_value(None, cast=False)
+    core.unparsed[:] = words
+
+
+def _value_flags(arguments: Sequence[Argument]) -> set[str]:
+    return {to_flag(name) for argument in arguments if argument.takes_value for name in argument.names}
+
+
+def _arguments(task: Task) -> list[Argument]:
+    # get_arguments() takes the help texts out of the task.
+    looked_at = copy.copy(task)
+    looked_at.help = dict(task.help)
+    return list(looked_at.get_arguments())

@@ -1,0 +1,165 @@
+"""sync-compilers: the names that this machine's compilers are called by shall mean the same compilers on the worker.
+
+Where the worker has the right compiler under another name (gcc there is gcc-14, and gcc-12 is installed or can be), the
+name is made to mean it for distccd alone, through a directory that only the service has in its PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from provisioning import packages, render, service
+from provisioning.facts import gather
+from provisioning.families import Family
+from provisioning.provision import ensure_links
+from provisioning.remote import PACKAGES_S
+from provisioning.steps import Host
+
+_NAME = re.compile(r"((?P<triplet>[a-z0-9_]+-[a-z0-9_-]+)-)?(?P<tool>gcc|g\+\+|clang|clang\+\+)(?P<version>-[0-9]+)?")
+_VERSION = re.compile(r"\b(\d+)\.\d+(\.\d+)?\b")
+_ASK_S = 20
+_HOST_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A command and what its --version says in the first line, without the name it was called by; "" when absent."""
+
+    name: str
+    identity: str
+
+    @property
+    def version(self) -> str:
+        # The last number: what stands in brackets before it is the distribution's.
+        found = [match[0] for match in _VERSION.finditer(self.identity)]
+        return found[-1] if found else ""
+
+    @property
+    def major(self) -> str:
+        return self.version.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A name that means something else there. `is_other_version`: not merely another build of the same version."""
+
+    name: str
+    here: str
+    there: str
+
+    @property
+    def is_other_version(self) -> bool:
+        return Compiler("", self.here).version != Compiler("", self.there).version
+
+    def __str__(self) -> str:
+        return f"{self.name}: here {self.here}; there {self.there or 'missing'}"
+
+
+def local_compilers(path: str, machine: str) -> tuple[Compiler, ...]:
+    """This machine's own compilers that are in `path`: not cross-compilers, nor distcc's and ccache's names."""
+    found: dict[str, str] = {}
+    for directory in path.split(os.pathsep):
+        try:
+            names = os.listdir(directory)
+        except OSError:
+            continue
+        for name in names:
+            parts = _NAME.fullmatch(name)
+            if parts and name not in found and (parts["triplet"] or machine).startswith(f"{machine}"):
+                full = os.path.join(directory, name)
+                if os.path.basename(os.path.realpath(full)) not in ("distcc", "ccache") and os.access(full, os.X_OK):
+                    found[name] = full
+    return tuple(Compiler(name, identity) for name in sorted(found) if (identity := _identity(name, found[name])))
+
+
+def _identity(name: str, path: str) -> str:
+    try:
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_ASK_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return identity_in(name, done.stdout)
+
+
+def identity_in(name: str, output: str) -> str:
+    """The first line of `name --version` without the name: "(Debian 12.2.0-14+deb12u1) 12.2.0"."""
+    first = output.partition("\n")[0].strip()
+    return first.removeprefix(name).strip()
+
+
+def sync(host: Host, here: Sequence[Compiler]) -> tuple[Difference, ...]:
+    """Makes the worker's compilers match those `here` as far as its archive allows; what still differs."""
+    known = service.known_record(host)
+    family = gather(host.remote).family
+    there = _ask(host, here)
+    if wanted := _installable([one for one in here if _twin(one, there) is None], there, family, host):
+        known = packages.ensure(host, known, family, wanted)
+        there = _ask(host, here)
+    names = {one.name: twin for one in here if (twin := _twin(one, there)) not in (None, one.name)}
+    _ensure_names(host, {name: twin for name, twin in names.items() if twin})
+    ensure_links(host, known)
+    if host.dry_run:
+        return ()
+    there = _ask(host, here, f"{render.COMPILERS_DIR}:{_HOST_PATH}")
+    found = (Difference(one.name, one.identity, there.get(one.name, "")) for one in here)
+    return tuple(one for one in found if one.here != one.there)
+
+
+def versioned_name(compiler: Compiler) -> str:
+    """gcc 12.2.0 -> "gcc-12", as Debian names it beside its default."""
+    parts = _NAME.fullmatch(compiler.name)
+    return compiler.name if not parts or parts["version"] else f"{compiler.name}-{compiler.major}"
+
+
+def _twin(one: Compiler, there: Mapping[str, str]) -> str | None:
+    """The name in the worker's own PATH that is the same compiler, None where there is none."""
+    return next((name for name in (one.name, versioned_name(one)) if there.get(name) == one.identity), None)
+
+
+def _ask(host: Host, here: Iterable[Compiler], path: str = _HOST_PATH) -> dict[str, str]:
+    """Name -> identity of those that the worker has in `path`."""
+    names = {name for one in here for name in (one.name, versioned_name(one))}
+    script = (
+        f"PATH={path}; for name in {shlex.join(sorted(names))}; do "
+        'if path=$(command -v "$name"); then echo "$name=$("$path" --version 2>/dev/null | head -n 1)"; fi; done'
+    )
+    lines = host.remote.run("compilers", script).stdout.splitlines()
+    return {name: identity_in(name, text) for name, _, text in (line.partition("=") for line in lines)}
+
+
+def _installable(lacking: Sequence[Compiler], there: Mapping[str, str], family: Family, host: Host) -> list[str]:
+    """The packages that would bring the missing versions, those that the host's archive has."""
+    candidates: dict[tuple[str, ...], None] = {}
+    for one in lacking:
+        parts = _NAME.fullmatch(one.name)
+        tool = "clang" if parts and parts["tool"].startswith("clang") else "gcc"
+        try:
+            candidates[family.compiler_packages(f"{tool}-{one.major}")] = None
+        except ValueError:
+            # One version in the archive: it can only help where there is none at all.
+            if one.name not in there:
+                candidates[family.compiler_packages(tool)] = None
+    if candidates and not host.dry_run:
+        host.remote.run("package list", family.refresh, PACKAGES_S)
+    present = packages.installed(host, family)
+    wanted = [names for names in candidates if host.ask("archive", family.available(names), PACKAGES_S).ok]
+    return packages.missing([name for names in wanted for name in names], present)
+
+
+def _ensure_names(host: Host, names: Mapping[str, str]) -> None:
+    """Makes the directory in the service's PATH hold exactly these names."""
+    present = host.ask("compilers", f"ls {render.COMPILERS_DIR} 2>/dev/null").words
+    for name in present:
+        if name not in names:
+            host.ensure_absent(f"{render.COMPILERS_DIR}/{name}")
+    for name, twin in names.items():
+        link = f"{render.COMPILERS_DIR}/{name}"
+        host.ensure(
+            f"to distccd {name} is {twin}",
+            f'[ "$(readlink {link})" = "$(command -v {twin})" ]',
+            f"mkdir -p {render.COMPILERS_DIR} && ln -sfn $(command -v {twin}) {link}",
+        )

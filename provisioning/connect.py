@@ -1,0 +1,159 @@
+"""A fabric Connection as OpenSSH would make it: the user's whole ssh_config counts, unknown host keys are refused.
+
+fabric reads ssh_config without Include and Match exec, looks at no known_hosts file, and takes every host key. So
+OpenSSH itself is asked (`ssh -G`), and the client gets known_hosts and a policy that refuses.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import paramiko
+from fabric import Config, Connection
+
+from provisioning.errors import UnreachableError
+
+CONNECT_TIMEOUT_S = 20
+_ResultT = TypeVar("_ResultT")
+
+
+class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
+    """Refuses a host key that no known_hosts file has, and says how to accept it."""
+
+    def __init__(self, destination: str, port: int, ssh_config: str | None) -> None:
+        self._accept = " ".join(
+            word
+            for word in ("ssh", *(("-F", ssh_config) if ssh_config else ()), *_port_option(destination), "--")
+            if word
+        )
+        self._destination = destination
+        self._port = port
+
+    def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> None:
+        digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
+        host, _ = split_port(self._destination)
+        raise UnreachableError(
+            f"its host key is not known: {key.get_name()} SHA256:{digest}\n"
+            f"  Compare that with what the host itself says (on its console: ssh-keygen -lf "
+            f"/etc/ssh/ssh_host_{_key_file(key)}_key.pub).\n"
+            f"  This accepts it, after showing it once more:\n"
+            f"    {self._accept} {host} exit"
+        )
+
+
+def _key_file(key: paramiko.PKey) -> str:
+    name = str(key.get_name())
+    return "ed25519" if "ed25519" in name else "ecdsa" if "ecdsa" in name else "rsa"
+
+
+def split_port(destination: str) -> tuple[str, int | None]:
+    """`[user@]host[:port]`, as fab -H takes it, without and with its port; an IPv6 address needs brackets for one."""
+    host, colon, port = destination.rpartition(":")
+    if colon and port.isdigit() and (":" not in host or host.endswith("]")):
+        user, at, name = host.rpartition("@")
+        return user + at + name.removeprefix("[").removesuffix("]"), int(port)
+    user, at, name = destination.rpartition("@")
+    return user + at + name.removeprefix("[").removesuffix("]"), None
+
+
+def _port_option(destination: str) -> tuple[str, ...]:
+    _, port = split_port(destination)
+    return ("-p", str(port)) if port else ()
+
+
+def ssh_settings(destination: str, ssh_config: str | None = None) -> dict[str, list[str]]:
+    """OpenSSH's settings for `destination`: lower-case keyword -> values. Raises UnreachableError."""
+    host, _ = split_port(destination)
+    command = ["ssh", "-G", *(("-F", ssh_config) if ssh_config else ()), *_port_option(destination), "--", host]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CONNECT_TIMEOUT_S, check=False)
+    except FileNotFoundError:
+        raise UnreachableError("the ssh client is not installed here (apt-get install openssh-client)") from None
+    if done.returncode != 0:
+        raise UnreachableError(f"ssh cannot make sense of '{destination}': {done.stderr.strip()}")
+    settings: dict[str, list[str]] = {}
+    for line in done.stdout.splitlines():
+        keyword, _, value = line.partition(" ")
+        settings.setdefault(keyword, []).append(value)
+    return settings
+
+
+def connect(
+    destination: str, config: Config, ssh_config: str | None = None, jumps: Sequence[str] | None = None
+) -> Connection:
+    """A Connection to `destination`, opened when first used. `config` has what fab's own options say (keys, passwords).
+
+    Raises UnreachableError when ssh knows no such host.
+    """
+    found = ssh_settings(destination, ssh_config)
+    if jumps is None:
+        proxy = found.get("proxyjump", ["none"])[0]
+        jumps = [] if proxy == "none" else proxy.split(",")
+    gateway: Connection | str | bool = False
+    if jumps:
+        gateway = connect(jumps[-1], config, ssh_config, jumps[:-1] or None)
+    elif (command := found.get("proxycommand", ["none"])[0]) != "none":
+        gateway = command
+    port = int(found["port"][0])
+    connection = Connection(
+        # fabric takes a bare address here, IPv6 included, and must not look it up in ssh_config a second time.
+        host=found["hostname"][0],
+        user=found["user"][0],
+        port=port,
+        config=_without_ssh_config(config),
+        gateway=gateway,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        connect_kwargs=_login(found, config),
+    )
+    for path in [
+        *found.get("globalknownhostsfile", [""])[0].split(),
+        *found.get("userknownhostsfile", [""])[0].split(),
+    ]:
+        expanded = os.path.expanduser(path)
+        if os.path.isfile(expanded):
+            connection.client.load_system_host_keys(expanded)
+    connection.client.set_missing_host_key_policy(_RefuseUnknown(destination, port, ssh_config))
+    return connection
+
+
+def _without_ssh_config(config: Config) -> Config:
+    overrides: dict[str, Any] = {"load_ssh_configs": False}
+    if config.sudo.password is not None:
+        overrides["sudo"] = {"password": config.sudo.password}
+    return Config(overrides=overrides, ssh_config=paramiko.SSHConfig())
+
+
+def _login(found: dict[str, list[str]], config: Config) -> dict[str, Any]:
+    login: dict[str, Any] = dict(config.connect_kwargs)
+    keys = [os.path.expanduser(path) for path in found.get("identityfile", [])]
+    login.setdefault("key_filename", [path for path in keys if os.path.isfile(path)])
+    # With the keys that ssh names there is nothing left to look for.
+    login["look_for_keys"] = False
+    login["allow_agent"] = (
+        found.get("identitiesonly", ["no"])[0] != "yes" and found.get("identityagent", [""])[0] != "none"
+    )
+    return login
+
+
+def reaching(connection: Connection, action: Callable[[], _ResultT]) -> _ResultT:
+    """`action()`, with everything that ssh may say about the way there as an UnreachableError."""
+    try:
+        return action()
+    except paramiko.BadHostKeyException as error:
+        raise UnreachableError(
+            f"its host key has changed: {error}\n  If the host was installed anew: ssh-keygen -R '{error.hostname}', "
+            f"then accept the new key with ssh"
+        ) from None
+    except paramiko.AuthenticationException as error:
+        raise UnreachableError(
+            f"login as {connection.user} failed: {error} (does `ssh {connection.user}@{connection.host}` work? fab "
+            f"takes -i KEY, --prompt-for-login-password and --prompt-for-passphrase)"
+        ) from None
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        text = str(error) or type(error).__name__
+        raise UnreachableError(f"no ssh connection to {connection.host}:{connection.port}: {text}") from None

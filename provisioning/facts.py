@@ -1,0 +1,72 @@
+"""What a host is: one script asks everything that the other steps need to know. Parsing is pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioning.errors import HostError
+from provisioning.families import Family, family_of
+from provisioning.remote import Remote
+
+# "key=value" lines; a tool that is not there leaves its value empty.
+SCRIPT = r"""
+. /etc/os-release 2>/dev/null
+echo "os_id=$ID"
+echo "os_like=$ID_LIKE"
+echo "os_name=$PRETTY_NAME"
+echo "init=$(cat /proc/1/comm)"
+echo "systemd=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
+echo "virtualization=$(systemd-detect-virt --container 2>/dev/null)"
+echo "cpus=$(nproc)"
+echo "memory_kib=$(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
+echo "machine=$(uname -m)"
+if ufw status 2>/dev/null | grep -q '^Status: active'; then echo firewall=ufw
+elif [ "$(firewall-cmd --state 2>/dev/null)" = running ]; then echo firewall=firewalld; fi
+echo "selinux=$(getenforce 2>/dev/null)"
+grep -qsiE '^[[:space:]]*Include[[:space:]]+"?/etc/ssh/sshd_config\.d/\*\.conf' /etc/ssh/sshd_config &&
+    echo sshd_includes=yes
+"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One host. `firewall` is "ufw", "firewalld", or "" when neither is active; `container` is its kind, or ""."""
+
+    family: Family
+    os_name: str
+    systemd: int
+    container: str
+    cpus: int
+    memory_mib: int
+    machine: str
+    firewall: str
+    selinux_enforces: bool
+    sshd_includes: bool
+
+
+def gather(remote: Remote) -> Facts:
+    """Asks the host. Raises HostError when it cannot become a worker."""
+    return parse(remote.run("facts", SCRIPT).stdout)
+
+
+def parse(text: str) -> Facts:
+    """The answer of SCRIPT. Raises HostError when the host is of no known family or runs no systemd."""
+    values = dict(line.partition("=")[::2] for line in text.splitlines() if "=" in line)
+    name = values.get("os_name") or values.get("os_id") or "an unknown system"
+    family = family_of(values.get("os_id", ""), values.get("os_like", ""))
+    if family is None:
+        raise HostError(f"{name} is neither of Debian's, Fedora's nor Arch's family; `fab deploy` needs only an engine")
+    if values.get("init") != "systemd" or not values.get("systemd"):
+        raise HostError(f"its first process is {values.get('init') or 'unknown'}, not systemd; try `fab deploy`")
+    return Facts(
+        family=family,
+        os_name=name,
+        systemd=int(values["systemd"]),
+        container=values.get("virtualization", "none").replace("none", ""),
+        cpus=int(values["cpus"]),
+        memory_mib=int(values["memory_kib"]) // 1024,
+        machine=values.get("machine", ""),
+        firewall=values.get("firewall", ""),
+        selinux_enforces=values.get("selinux") == "Enforcing",
+        sshd_includes=values.get("sshd_includes") == "yes",
+    )

@@ -1,0 +1,155 @@
+"""What differs between the package managers: names of packages, and command lines. Pure.
+
+| family | from | distccd | compilers |
+|---|---|---|---|
+| debian | apt-get(8), dpkg-query(1) | distcc | gcc + g++, gcc-N + g++-N, clang, clang-N |
+| fedora | dnf(8), rpm(8) | distcc-server (RHEL: in EPEL) | gcc + gcc-c++, clang: one version of each |
+| arch | pacman(8) | distcc | gcc, clang: one version of each |
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+_COMPILER = re.compile(r"(gcc|clang)(-[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Command lines for sh, run as root; the lists they print have one package name a line.
+
+    `refresh` reads what the archive has. `repair` finishes what an interrupted run left half done. `removable` gets
+    the names of packages and prints those of them that nothing else needs.
+    """
+
+    name: str
+    distcc: tuple[str, ...]
+    refresh: str
+    repair: str
+    installed: str
+    _install: str
+    _upgrade: str
+    _remove: str
+    _removable: str
+    _available: str
+    _upgradable: str | None
+    _compiler: Callable[[str, str], tuple[str, ...] | None]
+    install_remedy: str
+
+    def compiler_packages(self, compiler: str) -> tuple[str, ...]:
+        """The packages of "gcc", "gcc-12", "clang" ... for C and C++. Raises ValueError where the family has none."""
+        parts = _COMPILER.fullmatch(compiler)
+        if not parts:
+            raise ValueError(f"'{compiler}' is not a compiler that can be asked for (gcc, gcc-N, clang, clang-N)")
+        packages = self._compiler(parts[1], parts[2] or "")
+        if packages is None:
+            raise ValueError(f"the archives of {self.name} have one version of {parts[1]}: ask for '{parts[1]}'")
+        return packages
+
+    def install(self, packages: Iterable[str]) -> str:
+        return f"{self._install} {shlex.join(packages)}"
+
+    def upgrade(self, packages: Iterable[str]) -> str:
+        return f"{self._upgrade} {shlex.join(packages)}"
+
+    def remove(self, packages: Iterable[str]) -> str:
+        return f"{self._remove} {shlex.join(packages)}"
+
+    def available(self, packages: Iterable[str]) -> str:
+        """Succeeds when the archive has all of them."""
+        return f"{self._available} {shlex.join(packages)}"
+
+    def upgradable(self, packages: Iterable[str]) -> str | None:
+        """Prints a line for each that has a newer version; None where single packages are not upgraded."""
+        return self._upgradable and self._upgradable.replace("PACKAGES", shlex.join(packages))
+
+    def removable(self, packages: Iterable[str]) -> str:
+        return self._removable.replace("PACKAGES", shlex.join(packages))
+
+
+def family_of(os_id: str, os_like: str) -> Family | None:
+    """By ID and ID_LIKE of os-release(5)."""
+    for word in (os_id, *os_like.split()):
+        for family, ids in _FAMILIES:
+            if word in ids:
+                return family
+    return None
+
+
+def _debian_compiler(name: str, version: str) -> tuple[str, ...]:
+    return (f"gcc{version}", f"g++{version}") if name == "gcc" else (f"clang{version}",)
+
+
+def _fedora_compiler(name: str, version: str) -> tuple[str, ...] | None:
+    return None if version else ("gcc", "gcc-c++") if name == "gcc" else ("clang",)
+
+
+def _arch_compiler(name: str, version: str) -> tuple[str, ...] | None:
+    return None if version else (name,)
+
+
+_APT = "DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -y -q -o DPkg::Lock::Timeout=300"
+
+_DEBIAN = Family(
+    name="debian",
+    distcc=("distcc",),
+    refresh=f"{_APT} update",
+    repair="DEBIAN_FRONTEND=noninteractive dpkg --configure -a --force-confold",
+    installed=r"dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sed -n 's/^installed //p'",
+    _install=f"{_APT} -o Dpkg::Options::=--force-confold install --no-install-recommends",
+    _upgrade=f"{_APT} -o Dpkg::Options::=--force-confold install --only-upgrade --no-install-recommends",
+    _remove=f"{_APT} purge",
+    # What apt would remove by itself once none of them is asked for by name.
+    _removable=(
+        "apt-mark -qq auto PACKAGES >/dev/null && apt-get -s -o APT::AutoRemove::RecommendsImportant=false"
+        " -o APT::AutoRemove::SuggestsImportant=false autoremove | sed -n 's/^Remv \\([^ ]*\\).*/\\1/p' | sort -u"
+        " | while read -r name; do for ours in PACKAGES; do"
+        ' [ "${ours%%:*}" = "${name%%:*}" ] && echo "$ours"; done; done; :'
+    ),
+    _available="apt-cache show --no-all-versions",
+    _upgradable="apt-get -s -q install --only-upgrade --no-install-recommends PACKAGES | grep ^Inst",
+    _compiler=_debian_compiler,
+    install_remedy="is the package in this release's archive, and can the host reach it?",
+)
+
+_FEDORA = Family(
+    name="fedora",
+    distcc=("distcc-server", "distcc"),
+    refresh="dnf -y -q makecache",
+    repair=":",
+    installed=r"rpm -qa --qf '%{NAME}\n'",
+    _install="dnf -y --setopt=install_weak_deps=False install",
+    _upgrade="dnf -y --setopt=install_weak_deps=False upgrade",
+    _remove="dnf -y --noautoremove remove",
+    # All of them, or none: rpm names a missing capability, not the package that has it.
+    _removable="if rpm -e --test PACKAGES >&2; then printf '%s\\n' PACKAGES; fi",
+    _available="dnf -q list",
+    _upgradable="dnf -q list --upgrades PACKAGES",
+    _compiler=_fedora_compiler,
+    install_remedy="on RHEL and its rebuilds distcc-server is in EPEL: dnf install epel-release",
+)
+
+_ARCH = Family(
+    name="arch",
+    distcc=("distcc",),
+    refresh=":",  # a fresh list without a full upgrade would be a partial upgrade, which Arch does not support
+    repair=":",
+    installed="pacman -Qq",
+    _install="pacman -S --needed --noconfirm",
+    _upgrade="pacman -S --needed --noconfirm",
+    _remove="pacman -Rn --noconfirm",
+    _removable="if pacman -R --print PACKAGES >/dev/null; then printf '%s\\n' PACKAGES; fi",
+    _available="pacman -Si",
+    _upgradable=None,
+    _compiler=_arch_compiler,
+    install_remedy="if the package list is old: pacman -Syu there, then run this again",
+)
+
+_FAMILIES = (
+    (_DEBIAN, frozenset({"debian", "ubuntu"})),
+    (_FEDORA, frozenset({"fedora", "rhel", "centos"})),
+    (_ARCH, frozenset({"arch"})),
+)

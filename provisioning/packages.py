@@ -1,0 +1,75 @@
+"""Packages on a host, with a record of what came with them, even when a run is interrupted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from provisioning.errors import CommandFailed
+from provisioning.families import Family
+from provisioning.record import Record
+from provisioning.remote import PACKAGES_S
+from provisioning.steps import Host
+
+_ACCOUNTS = "getent passwd | sed 's/:.*//; s/^/user:/'; getent group | sed 's/:.*//; s/^/group:/'"
+
+
+def installed(host: Host, family: Family) -> set[str]:
+    """Names of the installed packages; where one may be installed for two architectures, as name:architecture."""
+    return set(host.remote.run("installed packages", family.installed).words)
+
+
+def missing(wanted: Iterable[str], present: set[str]) -> list[str]:
+    bare = {name.partition(":")[0] for name in present}
+    return [name for name in wanted if name not in bare]
+
+
+def ensure(host: Host, record: Record, family: Family, wanted: Iterable[str]) -> Record:
+    """Installs those of `wanted` that are missing, and finishes an installation that was interrupted."""
+    lacking = missing(wanted, installed(host, family))
+    if record.before is not None:
+        host.say("an earlier run was interrupted while it installed packages")
+        record = change(host, record, family, "packages: finish the interrupted installation", family.repair)
+        if not host.dry_run:
+            lacking = missing(wanted, installed(host, family))
+    if not lacking:
+        return record
+    script = f"{family.refresh} && {family.install(lacking)}"
+    try:
+        return change(host, record, family, f"packages: {' '.join(lacking)}", script)
+    except CommandFailed as failed:
+        raise CommandFailed(
+            failed.phase, failed.command, failed.exit_code, "\n".join(failed.tail), family.install_remedy
+        ) from None
+
+
+def change(host: Host, record: Record, family: Family, what: str, script: str) -> Record:
+    """Runs `script`, which may bring packages and accounts; the record after that.
+
+    What was there before is written down first, so that a run that is cut off loses nothing.
+    """
+    if record.before is None:
+        record = dataclasses.replace(record, before=tuple(sorted(_inventory(host, family))))
+        host.save(record)
+    try:
+        host.change(what, script, PACKAGES_S)
+    finally:
+        # A script that failed may have brought packages all the same.
+        if not host.dry_run and record.before is not None:
+            added = _inventory(host, family) - set(record.before)
+            record = dataclasses.replace(
+                record,
+                packages=_merge(record.packages, (name for name in added if not name.startswith(("user:", "group:")))),
+                accounts=_merge(record.accounts, (name for name in added if name.startswith(("user:", "group:")))),
+                before=None,
+            )
+            host.save(record)
+    return record
+
+
+def _inventory(host: Host, family: Family) -> set[str]:
+    return installed(host, family) | set(host.remote.run("accounts", _ACCOUNTS).words)
+
+
+def _merge(known: tuple[str, ...], added: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({*known, *added}))

@@ -1,0 +1,57 @@
+"""One piece of work on many hosts at once; each result is a value or the reason why there is none."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from distcc_auto.errors import DistccAutoError
+from provisioning.errors import HostError
+from provisioning.targets import Target
+
+MOST_AT_ONCE = 32
+_ValueT = TypeVar("_ValueT")
+_print_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Done(Generic[_ValueT]):
+    target: Target
+    value: _ValueT
+
+
+@dataclass(frozen=True)
+class Failed:
+    target: Target
+    error: Exception
+
+
+def say(name: str, text: str) -> None:
+    """One remark about one host, whole, whatever the other hosts say at the same time."""
+    with _print_lock:
+        print("\n".join(f"{name}: {line}" for line in text.splitlines()), flush=True)
+
+
+def on_each(targets: Sequence[Target], work: Callable[[Target], _ValueT]) -> tuple[list[Done[_ValueT]], list[Failed]]:
+    """Runs `work` for every target; those that fail are told of on standard error, and the others go on."""
+    done, failed = [], []
+    pool = ThreadPoolExecutor(max_workers=min(len(targets), MOST_AT_ONCE))
+    try:
+        for target, future in [(target, pool.submit(work, target)) for target in targets]:
+            try:
+                done.append(Done(target, future.result()))
+            except (HostError, DistccAutoError) as error:
+                failed.append(Failed(target, error))
+    except KeyboardInterrupt:
+        print("interrupted; the same command again completes what was begun", file=sys.stderr, flush=True)
+        os._exit(130)  # a thread that waits for a host would keep us for minutes
+    pool.shutdown()
+    for failure in failed:
+        with _print_lock:
+            print(f"{failure.target.name}: FAILED: {failure.error}", file=sys.stderr, flush=True)
+    return done, failed

@@ -1,0 +1,161 @@
+"""The proof that a worker works: distcc-auto itself compiles through the very entry that is printed at the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from distcc_auto.errors import ConfigurationError
+from provisioning.errors import HostError
+from provisioning.steps import Host
+
+_PROOF_S = 120
+_SOURCES = {
+    "gcc": ("proof.c", "int proof(int n) { return n + 1; }\n"),
+    "g++": ("proof.cc", "#include <string>\nstd::string proof(int n) { return std::to_string(n); }\n"),
+}
+_SOURCES["clang"], _SOURCES["clang++"] = _SOURCES["gcc"], _SOURCES["g++"]
+# The section .comment of an object, as gcc and clang write it.
+_IDENTITY = re.compile(rb"(?:GCC: \([^)]*\) [0-9.]+|[A-Za-z ]*clang version [0-9.]+[^\0]*)")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One compiler: what the object from the worker says made it, and what one made here says."""
+
+    compiler: str
+    there: str
+    here: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    entry: str
+    compiled: tuple[Compiled, ...]
+    duration_s: float
+
+
+def check_tools() -> None:
+    """Raises ConfigurationError when this machine could not prove anything."""
+    for tool in ("distcc", "gcc"):
+        if not shutil.which(tool):
+            raise ConfigurationError(
+                f"{tool} is not installed here, and every worker is proved by compiling from here through it "
+                f"(apt-get install {tool}, or --no-proof)"
+            )
+
+
+def prove(entry: str, compilers_there: Collection[str], ssh_config: str | None = None) -> Proof:
+    """Compiles with each compiler that both sides have, on the worker and nowhere else. Raises HostError.
+
+    `ssh_config` is the one that fab was given instead of the user's own.
+    """
+    names = [name for name in _SOURCES if name in compilers_there and shutil.which(name)]
+    if not names:
+        raise HostError(f"proof: no compiler is both here and there (there: {', '.join(sorted(compilers_there))})")
+    started_s = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="distcc-auto-proof-") as directory:
+        for file, text in set(_SOURCES.values()):
+            with open(os.path.join(directory, file), "w", encoding="ascii") as source:
+                source.write(text)
+        script = " && ".join(f"distcc {name} -c {_SOURCES[name][0]} -o {name}.o" for name in names)
+        command = [sys.executable, "-m", "distcc_auto", "sh", "-c", script]
+        environment = _environment(entry, directory)
+        if ssh_config:
+            environment["PATH"] = f"{_ssh_with(ssh_config, directory)}{os.pathsep}{environment['PATH']}"
+        done = _run(command, directory, environment)
+        if done.returncode != 0:
+            raise HostError(f"proof: compiling through {entry} failed{_why(done, directory)}")
+        compiled = []
+        for name in names:
+            # A name that is a masquerade of distcc here compiles here, too.
+            _run(
+                [name, "-c", _SOURCES[name][0], "-o", "here.o"], directory, environment | {"DISTCC_HOSTS": "localhost"}
+            )
+            compiled.append(
+                Compiled(
+                    name, _identity(os.path.join(directory, f"{name}.o")), _identity(os.path.join(directory, "here.o"))
+                )
+            )
+    return Proof(entry, tuple(compiled), time.monotonic() - started_s)
+
+
+def _environment(entry: str, directory: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("DISTCC_", "CCACHE_", "MAKEFLAGS"))}
+    return kept | {
+        "DISTCC_AUTO_HOSTS": entry,
+        "DISTCC_AUTO_FALLBACK_LOCAL_JOBS": "0",
+        "DISTCC_AUTO_EARLY_LOCAL_JOBS": "0",
+        "DISTCC_DIR": directory,
+        "DISTCC_FALLBACK": "0",
+        "DISTCC_SKIP_LOCAL_RETRY": "1",
+        "DISTCC_LOG": os.path.join(directory, "distcc.log"),
+    }
+
+
+def _ssh_with(ssh_config: str, directory: str) -> str:
+    """A directory with an ssh that reads `ssh_config`."""
+    path = os.path.join(directory, "bin", "ssh")
+    os.mkdir(os.path.dirname(path))
+    with open(path, "w", encoding="utf-8") as script:
+        script.write(
+            f"#!/bin/sh\nexec {shlex.quote(shutil.which('ssh') or 'ssh')} "
+            f'-F {shlex.quote(os.path.abspath(ssh_config))} "$@"\n'
+        )
+    os.chmod(path, 0o700)
+    return os.path.dirname(path)
+
+
+def _run(command: list[str], directory: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PROOF_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        output = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else error.stderr or ""
+        return subprocess.CompletedProcess(command, 124, "", f"{output}no end within {_PROOF_S} s")
+
+
+def _why(done: subprocess.CompletedProcess[str], directory: str) -> str:
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    try:
+        with open(os.path.join(directory, "distcc.log"), encoding="utf-8", errors="replace") as log:
+            lines += [line.strip() for line in log if "ERROR" in line or "Warning" in line]
+    except FileNotFoundError:
+        pass
+    return f" (exit code {done.returncode}):" + "".join(f"\n  | {line}" for line in lines[-8:])
+
+
+def _identity(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            found = _IDENTITY.search(file.read())
+    except FileNotFoundError:
+        return ""
+    return found[0].decode("ascii", "replace").strip() if found else "unknown"
+
+
+def tell_proof(host: Host, proof: Proof) -> None:
+    """Says what was compiled there, and where it differs from what this machine would have made."""
+    made = ", ".join(f"{one.compiler} ({one.there})" for one in proof.compiled)
+    host.say(f"proved: compiled through {proof.entry} in {proof.duration_s:.1f} s by {made}")
+    for one in proof.compiled:
+        if one.there != one.here:
+            host.warn(
+                f"{one.compiler} is '{one.there}' there and '{one.here}' here: fab sync-compilers {host.remote.name}"
+            )

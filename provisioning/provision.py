@@ -1,0 +1,234 @@
+"""A bare host becomes a worker, one step after the other; each step looks before it changes anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+
+from distcc_auto.errors import ConfigurationError
+from distcc_auto.hosts import HostSpec, SshHost
+from provisioning import firewall, packages, record, render, service
+from provisioning.errors import HostError
+from provisioning.facts import Facts, gather
+from provisioning.record import Record
+from provisioning.service import Ports
+from provisioning.settings import THIS_MACHINE, WorkerSettings, default_jobs, default_nice
+from provisioning.steps import Host
+from provisioning.targets import Target
+
+# What distccd is asked to run by a gcc or clang client; cc and c++ are sent as what they stand for.
+_COMPILER_NAMES = r"([a-z0-9_]+-)*(gcc|g\+\+|clang|clang\+\+)(-[0-9.]+)?"
+_LIST_COMPILERS = (
+    f"ls {render.COMPILERS_DIR} /usr/local/bin /usr/bin 2>/dev/null | grep -xE '{_COMPILER_NAMES}' | sort -u"
+)
+# A configuration that sshd does not take must not stay: it would lock everybody out at its next start.
+_RELOAD_SSHD = f"""
+mkdir -p /run/sshd
+if ! $(command -v sshd || echo /usr/sbin/sshd) -t; then rm -f {render.SSHD_FILE}; exit 1; fi
+for unit in ssh sshd; do
+    if systemctl is-active -q $unit.service; then systemctl reload $unit.service; fi
+done"""
+
+
+def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
+    """Makes the host a worker as `settings` say. Raises HostError; what was done until then stays and is known."""
+    client = host.remote.open()
+    facts = gather(host.remote)
+    ports = Ports(spec.distcc_port, spec.stats_port)
+    tunnel_user = (spec.user if isinstance(spec, SshHost) else None) or render.TUNNEL_USER
+    allow = allowed_networks(settings.allow, client)
+    known = record.read(host.remote) or Record()
+    check_ports_free(host, ports)
+    if settings.tunnel_keys:
+        _check_tunnel(host, known, facts, tunnel_user)
+    known = packages.ensure(host, known, facts.family, wanted_packages(facts, settings.compilers))
+    known = ensure_links(host, known)
+    _ensure_unit(host, facts, settings, ports, allow)
+    if settings.tunnel_keys:
+        known = _ensure_tunnel_account(host, known, settings.tunnel_keys, tunnel_user, ports)
+    else:
+        known = ensure_no_tunnel_account(host, known)
+    if facts.selinux_enforces:
+        known = _ensure_selinux_ports(host, known, ports)
+    firewall.ensure(host, known, firewall.rules(facts.firewall, allow, (ports.distcc, ports.stats)))
+    ensure_running(host, ports)
+    return facts
+
+
+def require_clients(target: Target) -> None:
+    """Raises ConfigurationError when nobody would be let in: there is no default, since it would be the wrong one."""
+    if not (target.settings.allow or target.settings.tunnel_keys or isinstance(target.spec, SshHost)):
+        raise ConfigurationError(
+            f"{target.name}: who may compile there? Name addresses or networks with --allow (--allow {THIS_MACHINE} "
+            "for this one), or public keys for tunnels with --tunnel-key; in the inventory: allow, tunnel_keys"
+        )
+
+
+def compilers_there(host: Host) -> list[str]:
+    """Names of the compilers that distccd on the host can run."""
+    names = host.remote.run("compilers", _LIST_COMPILERS).words
+    return list(dict.fromkeys(names))
+
+
+def allowed_networks(allow: Sequence[str], client: str) -> tuple[str, ...]:
+    if THIS_MACHINE in allow and not client:
+        raise HostError(f"its sshd does not say where we come from: name our address instead of {THIS_MACHINE}")
+    own = f"{client}/128" if ":" in client else f"{client}/32"
+    return tuple(dict.fromkeys(own if network == THIS_MACHINE else network for network in allow))
+
+
+def check_ports_free(host: Host, ports: Ports) -> None:
+    script = (
+        f"systemctl is-active -q {render.UNIT} && exit 0; "
+        f"ss -Hltnp '( sport = :{ports.distcc} or sport = :{ports.stats} )'"
+    )
+    if taken := host.ask("ports", script).stdout.strip():
+        raise HostError(
+            f"something else listens on port {ports.distcc} or {ports.stats} there:\n  {taken}\n"
+            "  Stop it, or give the worker other ports (host = in the inventory)"
+        )
+
+
+def _check_tunnel(host: Host, known: Record, facts: Facts, user: str) -> None:
+    if not facts.sshd_includes:
+        raise HostError(
+            "its sshd does not read /etc/ssh/sshd_config.d/*.conf (OpenSSH before 8.2, or the Include was taken out of "
+            "/etc/ssh/sshd_config), so an account for tunnels cannot be fenced in there"
+        )
+    if known.tunnel_user != user and host.ask("tunnel account", f"getent passwd {shlex.quote(user)}").ok:
+        raise HostError(
+            f"the account {user} is there already and is not ours; tunnels through an account that you have need no "
+            'tunnel keys: host = "ssh://USER@HOST" alone'
+        )
+
+
+def wanted_packages(facts: Facts, compilers: Sequence[str]) -> list[str]:
+    wanted = list(facts.family.distcc)
+    for compiler in compilers:
+        try:
+            wanted += facts.family.compiler_packages(compiler)
+        except ValueError as error:
+            raise HostError(f"compilers: {error}") from None
+    if facts.selinux_enforces:
+        wanted.append("policycoreutils-python-utils")
+    return list(dict.fromkeys(wanted))
+
+
+def ensure_links(host: Host, known: Record) -> Record:
+    """Links for every compiler that distccd may run: it runs none without (distcc 3.4, src/serve.c, LIBDIR/distcc)."""
+    script = (
+        "daemon=$(command -v distccd) || exit 1\n"
+        # Which directory was decided when distccd was built.
+        r"grep -aoE '/[a-z0-9_/.-]*lib[a-z0-9_/.-]*/distcc' $daemon | grep -v /debug/ | sort -u | head -n 1"
+        "\ncommand -v distcc || echo $daemon\n"
+        f"{_LIST_COMPILERS}"
+    )
+    found = host.ask("links", script)
+    if not found.ok and host.dry_run:
+        host.change("links to the compilers that distccd may run", ":")
+        return known
+    directory, target, *names = found.words
+    for name in names:
+        link = f"{directory}/{name}"
+        if host.ask("links", f"[ -x {link} ]").ok:
+            continue
+        if link not in known.links:
+            known = dataclasses.replace(known, links=(*known.links, link))
+            host.save(known)
+        host.change(f"link {link}", f"mkdir -p {directory} && ln -sfn {target} {link}")
+    return known
+
+
+def _ensure_unit(host: Host, facts: Facts, settings: WorkerSettings, ports: Ports, allow: tuple[str, ...]) -> None:
+    daemon = render.Daemon(
+        path=host.ask("distccd", "command -v distccd || echo /usr/bin/distccd").stdout.strip(),
+        distcc_port=ports.distcc,
+        stats_port=ports.stats,
+        jobs=settings.jobs or default_jobs(facts.cpus, facts.memory_mib),
+        nice=default_nice(facts.cpus, facts.memory_mib) if settings.nice is None else settings.nice,
+        allow=allow,
+    )
+    refused = _refused_hardening(host)
+    for entry in refused:
+        host.warn(f"systemd there refuses {entry}: the service runs without it")
+    has_namespace = facts.systemd >= render.LOG_NAMESPACE_SYSTEMD
+    if has_namespace:
+        host.ensure_file(render.JOURNAL_FILE, render.journal())
+    else:
+        host.warn(f"systemd {facts.systemd} has no log namespaces: distccd's log goes to the host's journal")
+    host.ensure_file(render.UNIT_FILE, render.unit(daemon, refused, has_namespace))
+
+
+def _refused_hardening(host: Host) -> tuple[str, ...]:
+    """The entries of render.HARDENING with which systemd there cannot start a process.
+
+    Containers refuse some, a few of them only together: so each is tried on top of those that work.
+    """
+
+    def starts(properties: str) -> str:
+        return f"systemd-run --quiet --wait --collect {properties} /bin/true >/dev/null 2>&1"
+
+    everything = " ".join(f"-p {shlex.quote(entry)}" for entry in render.HARDENING)
+    if host.ask("hardening", starts(everything)).ok:
+        return ()
+    script = f"""
+set --
+while read -r entry; do
+    if {starts('"$@" -p "$entry"')} </dev/null; then set -- "$@" -p "$entry"; else echo "$entry"; fi
+done <<'ENTRIES'
+{chr(10).join(render.HARDENING)}
+ENTRIES"""
+    return tuple(host.remote.run("hardening", script).stdout.splitlines())
+
+
+def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user: str, ports: Ports) -> Record:
+    if known.tunnel_user not in (user, None):
+        known = ensure_no_tunnel_account(host, known)
+    if known.tunnel_user is None:
+        known = dataclasses.replace(known, tunnel_user=user)
+        host.save(known)
+    host.ensure(
+        f"account {user}, for tunnels only",
+        f"getent passwd {user}",
+        # "*" is no password, and unlike "!" does not lock the account for sshd without PAM.
+        f"useradd --system --user-group --no-create-home --home-dir /nonexistent --shell $(command -v nologin)"
+        f" --comment 'tunnels to distccd' --password '*' {user}",
+    )
+    host.ensure_file(render.KEYS_FILE, "\n".join(keys) + "\n")
+    host.ensure_file(render.SSHD_FILE, render.sshd(user, ports.distcc, ports.stats), then=_RELOAD_SSHD)
+    return known
+
+
+def ensure_no_tunnel_account(host: Host, known: Record) -> Record:
+    host.ensure_absent(render.SSHD_FILE, then=_RELOAD_SSHD)
+    host.ensure_absent(render.KEYS_FILE)
+    if user := known.tunnel_user:
+        host.ensure(f"no account {user}", f"! getent passwd {user}", f"userdel {user}")
+        known = dataclasses.replace(known, tunnel_user=None)
+        host.save(known)
+    return known
+
+
+def _ensure_selinux_ports(host: Host, known: Record, ports: Ports) -> Record:
+    """The policy lets distccd listen on ports of type distccd_port_t, which is 3632 alone (semanage-port(8))."""
+    for port in (ports.distcc, ports.stats):
+        check = f"semanage port -l | grep -E '^distccd_port_t +tcp' | grep -qwF {port}"
+        if host.ask("SELinux", check).ok:
+            continue
+        known = dataclasses.replace(known, selinux_ports=tuple(dict.fromkeys((*known.selinux_ports, str(port)))))
+        host.save(known)
+        host.change(f"SELinux: port {port} is distccd's", f"semanage port -a -t distccd_port_t -p tcp {port}")
+    return known
+
+
+def ensure_running(host: Host, ports: Ports) -> None:
+    """Enabled, running, and started after the last change of its files and of distccd itself."""
+    check = f"""
+systemctl is-enabled -q {render.UNIT} && {service.listens(ports)} || exit 1
+[ "$(systemctl show -p NeedDaemonReload --value {render.UNIT})" = no ] || exit 1
+started=$(date -d "$(TZ=UTC systemctl show -p ActiveEnterTimestamp --value {render.UNIT})" +%s) || exit 1
+for file in {render.UNIT_FILE} {render.JOURNAL_FILE} "$(command -v distccd)"; do
+    if [ -e "$file" ] && [ "$(stat -c %Z "$file")" -gt "$started" ]; then exit 1; fi
+done"""
+    host.ensure(f"{render.UNIT} enabled and started", check, service.start_script(ports), service.START_S + 45)

@@ -1,0 +1,111 @@
+"""status: what a worker is and does, as one value a host."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from provisioning import record, render, service
+from provisioning.steps import Host
+
+# "key=value" lines.
+_SCRIPT = rf"""
+if [ -e {render.UNIT_FILE} ]; then
+    echo "active=$(systemctl is-active {render.UNIT})"
+    echo "enabled=$(systemctl is-enabled {render.UNIT} 2>/dev/null)"
+    echo "jobs=$(sed -n 's/^ExecStart=.* --jobs \([0-9]*\) .*/\1/p' {render.UNIT_FILE})"
+fi
+echo "distcc=$(distccd --version 2>/dev/null | sed -n '1s/^distccd \([^ ]*\).*/\1/p')"
+PATH={render.COMPILERS_DIR}:$PATH
+for name in gcc g++ clang clang++; do
+    if command -v $name >/dev/null; then
+        echo "compiler=$name $($name --version | sed -n '1s/.*[ )]\([0-9][0-9]*\.[0-9.]*\).*/\1/p')"
+    fi
+done
+echo "load=$(cut -d' ' -f1 /proc/loadavg)"
+echo "cpus=$(nproc)"
+echo "disk_free_mib=$(df -Pm /tmp | awk 'NR == 2 {{ print $4 }}')"
+"""
+
+
+@dataclass(frozen=True)
+class Status:
+    """`service` is "running", "drained", "failed", "stopped", "container running", "container drained" or "none"."""
+
+    service: str
+    distcc: str
+    compilers: tuple[str, ...]
+    jobs: int | None
+    load: float
+    cpus: int
+    disk_free_mib: int
+
+
+def status(host: Host) -> Status:
+    host.remote.open()
+    known = record.read(host.remote)
+    values = host.remote.run("status", _SCRIPT).stdout
+    if known and known.container:
+        script = f"{service.ENGINE} inspect --format '{{{{.State.Status}}}}' {known.container}"
+        values += f"container={host.ask('status', script).stdout.strip()}\n"
+    return parse(values)
+
+
+def parse(text: str) -> Status:
+    """The answer of the script."""
+    lines = [line.partition("=")[::2] for line in text.splitlines() if "=" in line]
+    values = dict(lines)
+    jobs = values.get("jobs", "")
+    return Status(
+        service=_service(values),
+        distcc=values.get("distcc", ""),
+        compilers=tuple(value for key, value in lines if key == "compiler"),
+        jobs=int(jobs) if jobs else None,
+        load=float(values["load"]),
+        cpus=int(values["cpus"]),
+        disk_free_mib=int(values["disk_free_mib"]),
+    )
+
+
+def _service(values: dict[str, str]) -> str:
+    if "container" in values:
+        state = values["container"]
+        return f"container {'drained' if state == 'exited' else state or 'missing'}"
+    active = values.get("active")
+    if active is None:
+        return "none"
+    if active == "active":
+        return "running"
+    if values.get("enabled") == "disabled":
+        return "drained"
+    return "failed" if active in ("failed", "activating") else "stopped"
+
+
+def documents(rows: Sequence[tuple[str, Status]]) -> list[dict[str, object]]:
+    """The rows for JSON."""
+    return [{"host": name, **dataclasses.asdict(row)} for name, row in rows]
+
+
+def print_table(rows: Sequence[tuple[str, Status]]) -> None:
+    from rich.console import Console  # noqa: PLC0415  (60 ms, for those who look)
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("HOST", "SERVICE", "DISTCC", "COMPILERS"):
+        table.add_column(title, no_wrap=title != "COMPILERS")
+    for title in ("JOBS", "LOAD", "CPUS", "DISK FREE"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, row in rows:
+        colour = "green" if row.service.endswith("running") else "yellow" if row.service.endswith("drained") else "red"
+        table.add_row(
+            name,
+            f"[{colour}]{row.service}[/]",
+            row.distcc or "-",
+            ", ".join(row.compilers) or "-",
+            str(row.jobs or "-"),
+            f"{row.load:.2f}",
+            str(row.cpus),
+            f"{row.disk_free_mib / 1024:.1f} GiB",
+        )
+    Console(width=None if Console().is_terminal else 200, highlight=False).print(table)

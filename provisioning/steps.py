@@ -1,0 +1,80 @@
+"""Changes to one host, each looked at before it is made: a second run has nothing to do, a dry run only looks."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from provisioning import record
+from provisioning.record import Record
+from provisioning.remote import QUICK_S, Output, Remote
+
+
+@dataclass
+class Host:
+    """One host being worked on: what was said about it, and what was or would be changed."""
+
+    remote: Remote
+    say: Callable[[str], None]
+    dry_run: bool = False
+    changes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def ask(self, phase: str, script: str, timeout_s: float = QUICK_S) -> Output:
+        """Runs a script that changes nothing, whatever its exit status. Raises CommandFailed when it does not end."""
+        return self.remote.run(phase, script, timeout_s, check=False)
+
+    def change(self, what: str, script: str, timeout_s: float = QUICK_S) -> None:
+        """Runs `script`, or says that it would. Raises CommandFailed."""
+        self.changes.append(what)
+        if self.dry_run:
+            self.say(f"would change: {what}")
+            return
+        self.remote.run(what, script, timeout_s)
+        self.say(f"changed: {what}")
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+        self.say(f"warning: {text}")
+
+    def ensure(self, what: str, check: str, script: str, timeout_s: float = QUICK_S) -> bool:
+        """Runs `script` unless `check` succeeds; whether there was anything to do."""
+        if self.ask(what, check).ok:
+            return False
+        self.change(what, script, timeout_s)
+        return True
+
+    def ensure_file(self, path: str, text: str, then: str = ":") -> bool:
+        """Makes `path` hold `text`, owned by root, and runs `then`; whether there was anything to do.
+
+        It is never seen half written.
+        """
+        encoded = base64.b64encode(text.encode()).decode()
+        quoted, fresh = shlex.quote(path), shlex.quote(f"{path}.new")
+        check = (
+            f'[ "$(stat -c "%#a %U" {quoted} 2>/dev/null)" = "0644 root" ] && '
+            f"echo {encoded} | base64 -d | cmp -s - {quoted}"
+        )
+        script = (
+            f"mkdir -p $(dirname {quoted}) && echo {encoded} | base64 -d >{fresh} && chmod 0644 {fresh} && "
+            f"chown root:root {fresh} && mv {fresh} {quoted} && {{ {then}; }}"
+        )
+        return self.ensure(path, check, script)
+
+    def ensure_absent(self, path: str, then: str = ":") -> bool:
+        """Removes a file or directory and runs `then`; whether it was there."""
+        quoted = shlex.quote(path)
+        return self.ensure(f"no {path}", f"[ ! -e {quoted} ] && [ ! -L {quoted} ]", f"rm -rf {quoted} && {{ {then}; }}")
+
+    def save(self, new: Record) -> None:
+        """Writes the record. It is not counted as a change: it only tells of them."""
+        if self.dry_run:
+            return
+        encoded = base64.b64encode(record.to_text(new).encode()).decode()
+        self.remote.run(
+            "record",
+            f"umask 022; mkdir -p $(dirname {record.FILE}) && echo {encoded} | base64 -d >{record.FILE}.new"
+            f" && sync {record.FILE}.new && mv {record.FILE}.new {record.FILE}",
+        )

@@ -1,0 +1,111 @@
+"""From HOST arguments and the inventory to the hosts that a task works on. Pure but for reading the files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from distcc_auto import inventory
+from distcc_auto.errors import ConfigurationError
+from distcc_auto.hosts import HostSpec, SshHost, TcpHost, address, parse_hosts
+from provisioning.connect import split_port
+from provisioning.render import TUNNEL_USER
+from provisioning.settings import WorkerSettings, worker_settings
+
+
+@dataclass(frozen=True)
+class Target:
+    """One host: what it is called, where ssh logs in, where its distccd is (to be), and how it shall be.
+
+    `is_listed`: it is of the inventory, whose `host` is then the entry for DISTCC_AUTO_HOSTS as it stands.
+    """
+
+    name: str
+    destination: str
+    spec: HostSpec
+    settings: WorkerSettings
+    is_listed: bool
+
+    def entries(self, hostname: str, tunnel: tuple[str, int | None] = (TUNNEL_USER, None)) -> tuple[str, ...]:
+        """What DISTCC_AUTO_HOSTS may hold for this host, the best way first; its address is `hostname`.
+
+        `tunnel` is the account that tunnels log in as, and the port of its sshd where that is not the host's own.
+        """
+        if self.is_listed:
+            return (self.spec.text,)
+        ports = self._ports()
+        found = []
+        if self.settings.allow:
+            # ssh_config's names mean nothing to distcc.
+            name = address(hostname, 0).removesuffix(":0")
+            found.append(f"tcp://{name}{''.join(f':{port}' for port in ports)}")
+        if isinstance(self.spec, SshHost):
+            found.append(self.spec.text)
+        elif self.settings.tunnel_keys:
+            host, ssh_port = split_port(self.destination)
+            name = address(host.rpartition("@")[2], tunnel[1] or ssh_port or 0).removesuffix(":0")
+            found.append(f"ssh://{tunnel[0]}@{name}{''.join(f'/{port}' for port in ports)}")
+        return tuple(found)
+
+    def _ports(self) -> tuple[int, ...]:
+        own, usual = (self.spec.distcc_port, self.spec.stats_port), TcpHost("usual")
+        return () if own == (usual.distcc_port, usual.stats_port) else own
+
+
+def find_targets(
+    words: Sequence[str],
+    group: str | None,
+    inventory_path: str | None,
+    options: Mapping[str, object],
+    environ: Mapping[str, str],
+) -> tuple[Target, ...]:
+    """The hosts that `words` and `group` name, each once, with `options` over what the inventory says.
+
+    Raises ConfigurationError.
+    """
+    listed = _inventory(inventory_path, group, environ)
+    targets = {}
+    if group is not None and listed is not None:
+        for entry in listed.select(group):
+            targets[entry.name] = _listed(entry, listed.path, options)
+    for word in words:
+        if listed is not None and word in listed.hosts:
+            targets[word] = _listed(listed.hosts[word], listed.path, options)
+        else:
+            targets[word] = _unlisted(word, {**(listed.defaults if listed else {}), **options})
+    if not targets:
+        raise ConfigurationError("no hosts: name them (fab TASK HOST...), or a group of the inventory with --group")
+    return tuple(targets.values())
+
+
+def _inventory(path: str | None, group: str | None, environ: Mapping[str, str]) -> inventory.Inventory | None:
+    chosen = path or inventory.default_path(environ)
+    if chosen and (path or group is not None or environ.get(inventory.VARIABLE) or os.path.exists(chosen)):
+        return inventory.load(chosen)
+    if group is not None:
+        raise ConfigurationError(f"--group {group}: there is no inventory (--inventory FILE, ${inventory.VARIABLE})")
+    return None
+
+
+def _listed(entry: inventory.Entry, path: str, options: Mapping[str, object]) -> Target:
+    settings = worker_settings({**entry.settings, **options}, f"{path}: hosts.{entry.name}")
+    return Target(entry.name, settings.ssh or _ssh_destination(entry.spec), entry.spec, settings, is_listed=True)
+
+
+def _unlisted(word: str, table: Mapping[str, object]) -> Target:
+    settings = worker_settings({key: value for key, value in table.items() if key != "ssh"}, "options")
+    if "://" in word:
+        specs = parse_hosts(word, "HOST")
+        return Target(word, _ssh_destination(specs[0]), specs[0], settings, is_listed=False)
+    host = split_port(word)[0].rpartition("@")[2]
+    specs = parse_hosts(address(host, 0).removesuffix(":0"), "HOST")
+    if len(specs) != 1:
+        raise ConfigurationError(f"'{word}' is not a host")
+    return Target(word, word, specs[0], settings, is_listed=False)
+
+
+def _ssh_destination(spec: HostSpec) -> str:
+    """Where an administrator logs in: the user of an ssh:// entry is the one of the tunnels, not of this."""
+    port = spec.ssh_port if isinstance(spec, SshHost) else None
+    return address(spec.hostname, port) if port else spec.hostname

@@ -1,0 +1,41 @@
+"""upgrade: the newest distcc and compilers of the host's archive, without losing the jobs it is working on."""
+
+from __future__ import annotations
+
+from provisioning import packages, render, service
+from provisioning.errors import HostError
+from provisioning.facts import gather
+from provisioning.provision import ensure_links, wanted_packages
+from provisioning.remote import PACKAGES_S
+from provisioning.settings import WorkerSettings
+from provisioning.steps import Host
+
+
+def upgrade(host: Host, settings: WorkerSettings, ports: service.Ports, drain_s: int) -> None:
+    """Upgrades what provision brought and needs, nothing else; a drained worker stays drained. Raises HostError."""
+    known = service.known_record(host)
+    if known.container:
+        raise HostError("is a container: build a newer image and run `fab deploy` again")
+    facts = gather(host.remote)
+    present = packages.installed(host, facts.family)
+    ours = {*known.packages, *wanted_packages(facts, settings.compilers)}
+    # Those of the second set carry no architecture in their names.
+    names = sorted(name for name in ours if name in present or not packages.missing([name], present))
+    script = facts.family.upgradable(names)
+    if script is None:
+        raise HostError(
+            f"{facts.os_name} upgrades all packages or none (pacman -Syu there), then run `fab provision` again"
+        )
+    if not host.dry_run:
+        host.remote.run("package list", facts.family.refresh, PACKAGES_S)
+    newer = host.ask("newer packages", script, PACKAGES_S).stdout.strip().splitlines()
+    if not newer:
+        return
+    for line in newer:
+        host.say(f"newer: {line}")
+    was_drained = not host.ask("service", f"systemctl is-enabled -q {render.UNIT}").ok
+    service.drain(host, drain_s)
+    known = packages.change(host, known, facts.family, f"packages: {len(newer)} upgraded", facts.family.upgrade(names))
+    ensure_links(host, known)
+    if not was_drained:
+        service.resume(host, ports)

@@ -1,0 +1,49 @@
+"""What is read out of the answer of the facts script."""
+
+from __future__ import annotations
+
+import pytest
+
+from provisioning.errors import HostError
+from provisioning.facts import parse
+
+DEBIAN = """os_id=debian
+os_like=
+os_name=Debian GNU/Linux 12 (bookworm)
+init=systemd
+systemd=252
+virtualization=none
+cpus=8
+memory_kib=16384000
+machine=x86_64
+firewall=ufw
+selinux=
+sshd_includes=yes
+"""
+
+
+def test_a_debian_host() -> None:
+    facts = parse(DEBIAN)
+    assert (facts.family.name, facts.systemd, facts.cpus, facts.memory_mib) == ("debian", 252, 8, 16000)
+    assert (facts.firewall, facts.container, facts.selinux_enforces, facts.sshd_includes) == ("ufw", "", False, True)
+
+
+def test_a_fedora_host_that_enforces() -> None:
+    text = DEBIAN.replace("debian", "fedora").replace("selinux=", "selinux=Enforcing").replace("ufw", "firewalld")
+    facts = parse(text.replace("sshd_includes=yes\n", ""))
+    assert (facts.family.name, facts.firewall) == ("fedora", "firewalld")
+    assert facts.selinux_enforces
+    assert not facts.sshd_includes
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("os_id=debian", "os_id=alpine", "neither of Debian's, Fedora's nor Arch's family"),
+        ("init=systemd", "init=runit", "its first process is runit, not systemd"),
+        ("systemd=252", "systemd=", "not systemd"),
+    ],
+)
+def test_what_cannot_become_a_worker_is_told(old: str, new: str, message: str) -> None:
+    with pytest.raises(HostError, match=message):
+        parse(DEBIAN.replace(old, new))
