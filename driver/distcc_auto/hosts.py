@@ -116,7 +116,9 @@ class BridgedHost(TcpHost):
         return self.origin.kind
 
 
-HostSpec = TcpHost | SshHost | GrpcHost
+# Hosts that run distccd.
+DistccdHost = TcpHost | SshHost
+HostSpec = DistccdHost | GrpcHost
 
 
 def address(hostname: str, port: int) -> str:
