@@ -107,14 +107,13 @@ class Scheduler:
         """The servers on which the job can run. Raises NoServerError when there is none now."""
         servers = self.servers(job.settings)
         waiting = [server for server in servers if not server.is_down and server not in job.refused_by]
-        known: list[Server] = []
         unknown: list[asyncio.Task[None]] = []
         for server in waiting:
             if server.knows(job.compiler) is None:
                 unknown.append(self._loop.create_task(self._get_to_know(server, job)))
         try:
             while True:
-                known = [server for server in waiting if self._is_usable(server, job)]
+                known = self._usable_now(job)
                 if known or not unknown:
                     break
                 # The first that answers will do; the others join for the next job.
@@ -125,7 +124,7 @@ class Scheduler:
                 task.cancel()
             raise
         if known:
-            return tuple(known)
+            return known
         reasons = [job.refused_by[server] for server in servers if server in job.refused_by]
         refused = len(reasons) == len(servers) and bool(servers)
         if not refused:
@@ -160,10 +159,16 @@ class Scheduler:
         else:
             if isinstance(found, Mismatch):
                 job.notice("warning", f"{server.name}: {found.reason}; it is passed over")
+            # Jobs that wait already, because the others are full, may use it, too.
+            for waiting in self._queue:
+                waiting.servers = self._usable_now(waiting.job)
             self._wake()
 
+    def _usable_now(self, job: Job) -> tuple[Server, ...]:
+        return tuple(server for server in self.servers(job.settings) if self._is_usable(server, job))
+
     def _is_usable(self, server: Server, job: Job) -> bool:
-        if server.is_down:
+        if server.is_down or server in job.refused_by:
             return False
         found = server.knows(job.compiler)
         if isinstance(found, Mismatch):
