@@ -36,6 +36,7 @@ engine: ## Install and start a Docker engine where there is none
 bench: packages-test $(STAMP) ## Measure start-up, slot use and tunnels against their peers
 	$(BIN)/python -m bench.startup
 	$(BIN)/python -m bench.slots
+	$(BIN)/python -m bench.client
 	$(BIN)/python -m bench.tunnels
 	$(BIN)/python -m bench.server
 

@@ -1,7 +1,8 @@
-"""How busy the workers' slots are kept: jobs of a known length over 16 slots of real distccd, with a fake compiler.
+"""How busy the workers' slots are kept: jobs of a known length over 16 slots of real servers, with a fake compiler.
 
-In one table: the driver, and the same make with a hand-written DISTCC_HOSTS and the distcc client's own settings.
-The ideal is jobs x length / slots; CPU is that of the whole client side (make, distcc, preprocessing).
+In one table: the driver, the same make with a hand-written DISTCC_HOSTS and the distcc client's own settings, and the
+same make with distplusplus and three distplusplusd. The ideal is jobs x length / slots; CPU is that of the whole client
+side (make, distcc, preprocessing), without the agent of distplusplus, for which see bench/client.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from bench.servers import running_server
 from distcc_auto.loopback import LoopbackWorker
 
 WORKER_SLOTS = (8, 4, 4)
 SLOTS = sum(WORKER_SLOTS)
+_LAUNCHER = os.path.join(os.path.dirname(sys.executable), "distplusplus")
 
 # Stands for gcc on both sides: preprocessing is a copy, compiling takes JOB_S seconds and no CPU.
 FAKE_COMPILER = """\
@@ -27,6 +30,10 @@ FAKE_COMPILER = """\
 output= input= preprocess=
 while [ $# -gt 0 ]; do
     case $1 in
+    --version) echo "gcc 1.0, not by the Free Software Foundation"; exit ;;
+    -dumpmachine) echo fake-linux-gnu; exit ;;
+    -dumpfullversion) echo 1.0; exit ;;
+    -print-prog-name=*) echo "${1#*=}"; exit ;;
     -E) preprocess=1 ;;
     -o) shift; output=$1 ;;
     *.c | *.i) input=$1 ;;
@@ -42,7 +49,7 @@ exec sleep JOB_S
 MAKEFILE = """\
 all: $(patsubst %.c,%.o,$(wildcard *.c))
 %.o: %.c
-\t@distcc gcc -c $< -o $@
+\t@$(LAUNCHER) gcc -c $< -o $@
 """
 
 
@@ -51,6 +58,7 @@ class Case:
     jobs: int
     job_s: float
     reach_percent: int
+    client_reach_percent: int
 
 
 @dataclass(frozen=True)
@@ -64,16 +72,30 @@ def main() -> None:
     parser.add_argument("--pause-ms", type=int, action="append", help="measure these DISTCC_PAUSE_TIME_MSEC, too")
     options = parser.parse_args()
     print(f"{'jobs':16}{'who':26}{'wall s':>8}{'busy':>7}{'ratio':>7}{'client cpu s':>14}  reach")
-    for case in (Case(160, 1.0, 95), Case(320, 0.25, 85)):
-        with prepared(case) as (directory, environ, specs):
+    for case in (Case(160, 1.0, 95, 97), Case(320, 0.25, 85, 90)):
+        with prepared(case) as (directory, environ, specs, servers):
             driver = [os.path.join(os.path.dirname(sys.executable), "distcc-auto"), "make", "-s"]
             runs: dict[str, tuple[list[str], dict[str, str]]] = {
-                "hand-written DISTCC_HOSTS": (["make", "-s", f"-j{SLOTS + 2}"], {"DISTCC_HOSTS": hand_written(specs)}),
+                "hand-written DISTCC_HOSTS": (
+                    ["make", "-s", f"-j{SLOTS + 2}"],
+                    {"DISTCC_HOSTS": hand_written(specs)},
+                ),
                 "distcc-auto": (driver, {"DISTCC_AUTO_HOSTS": " ".join(specs)}),
+                "distplusplus": (
+                    ["make", "-s", f"-j{2 * SLOTS}", f"LAUNCHER={_LAUNCHER}"],
+                    {"DISTPLUSPLUS_SERVERS": " ".join(servers)},
+                ),
             }
             for pause_ms in options.pause_ms or []:
                 changes = {"DISTCC_AUTO_HOSTS": " ".join(specs), "DISTCC_PAUSE_TIME_MSEC": str(pause_ms)}
                 runs[f"distcc-auto, pause {pause_ms} ms"] = (driver, changes)
+            # The first compile starts the agent, which every later build finds there.
+            subprocess.run(
+                [_LAUNCHER, "gcc", "-c", "file000.c"],
+                cwd=directory,
+                env=environ | runs["distplusplus"][1],
+                check=True,
+            )
             peer: Result | None = None
             for who, (command, changes) in runs.items():
                 result = run_once(command, directory, environ | changes)
@@ -83,7 +105,10 @@ def main() -> None:
 
 def print_row(case: Case, who: str, result: Result, peer: Result) -> None:
     ideal_s = case.jobs * case.job_s / SLOTS
-    reach = f"{case.reach_percent} %, cpu of the first" if who == "distcc-auto" else ""
+    reach = {
+        "distcc-auto": f"{case.reach_percent} %, cpu of the first",
+        "distplusplus": f"{case.client_reach_percent} %",
+    }.get(who, "")
     print(
         f"{f'{case.jobs} x {case.job_s:g} s':16}{who:26}{result.wall_s:8.2f}{100 * ideal_s / result.wall_s:6.1f}%"
         f"{peer.wall_s / result.wall_s:7.2f}{result.client_cpu_s:14.2f}  {reach}".rstrip(),
@@ -97,19 +122,24 @@ def hand_written(specs: list[str]) -> str:
 
 
 @contextlib.contextmanager
-def prepared(case: Case) -> Iterator[tuple[str, dict[str, str], list[str]]]:
-    """A directory with a Makefile and sources, the environment, and running workers' host entries."""
+def prepared(case: Case) -> Iterator[tuple[str, dict[str, str], list[str], list[str]]]:
+    """A directory with a Makefile and sources, the environment, workers' host entries and servers' addresses."""
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(tempfile.TemporaryDirectory(prefix="distcc-auto-bench-"))
         os.chmod(root, 0o755)  # noqa: S103  (the workers run as another user)
-        binaries, project, distcc_dir = (os.path.join(root, name) for name in ("bin", "project", "distcc"))
-        for path in (binaries, project, distcc_dir):
+        binaries, project, distcc_dir, allowed = (
+            os.path.join(root, name) for name in ("bin", "project", "distcc", "allowed")
+        )
+        for path in (binaries, project, distcc_dir, allowed):
             os.mkdir(path)
+        runtime = os.path.join(root, "runtime")
+        os.mkdir(runtime, 0o700)
         compiler = os.path.join(binaries, "gcc")
         write(compiler, FAKE_COMPILER.replace("JOB_S", f"{case.job_s:g}"))
         os.chmod(compiler, 0o755)  # noqa: S103
         # The distcc client turns gcc into its full name before it asks a worker for it.
         os.symlink("gcc", os.path.join(binaries, f"{os.uname().machine}-linux-gnu-gcc"))
+        os.symlink(compiler, os.path.join(allowed, "gcc"))
         write(os.path.join(project, "Makefile"), MAKEFILE)
         for index in range(case.jobs):
             write(os.path.join(project, f"file{index:03}.c"), f"int f{index};\n")
@@ -118,8 +148,20 @@ def prepared(case: Case) -> Iterator[tuple[str, dict[str, str], list[str]]]:
             stack.enter_context(LoopbackWorker(slots, f"127.0.0.{number}", path=path))
             for number, slots in enumerate(WORKER_SLOTS, start=2)
         ]
-        environ = os.environ | {"PATH": path, "DISTCC_DIR": distcc_dir, "DISTCC_FALLBACK": "0"}
-        yield project, environ, [worker.spec for worker in workers]
+        servers = [
+            stack.enter_context(running_server("--jobs", str(slots), "--compiler-dir", allowed))
+            for slots in WORKER_SLOTS
+        ]
+        environ = os.environ | {
+            "PATH": path,
+            "LAUNCHER": "distcc",
+            "DISTCC_DIR": distcc_dir,
+            "DISTCC_FALLBACK": "0",
+            "DISTPLUSPLUS_RUNTIME_DIR": runtime,
+            "DISTPLUSPLUS_FALLBACK": "fail",
+        }
+        stack.callback(subprocess.run, [_LAUNCHER, "--stop"], env=environ, check=True)
+        yield project, environ, [worker.spec for worker in workers], servers
 
 
 def write(path: str, text: str) -> None:

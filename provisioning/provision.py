@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 
 from distcc_auto.errors import ConfigurationError
-from distcc_auto.hosts import HostSpec, SshHost
+from distcc_auto.hosts import DistccdHost, SshHost
 from provisioning import firewall, packages, record, render, service
 from provisioning.errors import HostError
 from provisioning.facts import Facts, gather
@@ -31,7 +31,7 @@ for unit in ssh sshd; do
 done"""
 
 
-def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
+def provision(host: Host, settings: WorkerSettings, spec: DistccdHost) -> Facts:
     """Makes the host a worker as `settings` say. Raises HostError; what was done until then stays and is known."""
     client = host.remote.open()
     facts = gather(host.remote)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from distcc_auto import inventory
 from distcc_auto.errors import ConfigurationError
-from distcc_auto.hosts import HostSpec, SshHost, TcpHost, address, parse_hosts
+from distcc_auto.hosts import DistccdHost, GrpcHost, HostSpec, SshHost, TcpHost, address, parse_hosts
 from provisioning.connect import split_port
 from provisioning.render import TUNNEL_USER
 from provisioning.settings import WorkerSettings, worker_settings
@@ -23,7 +23,7 @@ class Target:
 
     name: str
     destination: str
-    spec: HostSpec
+    spec: DistccdHost
     settings: WorkerSettings
     is_listed: bool
 
@@ -90,22 +90,30 @@ def _inventory(path: str | None, group: str | None, environ: Mapping[str, str]) 
 
 def _listed(entry: inventory.Entry, path: str, options: Mapping[str, object]) -> Target:
     settings = worker_settings({**entry.settings, **options}, f"{path}: hosts.{entry.name}")
-    return Target(entry.name, settings.ssh or _ssh_destination(entry.spec), entry.spec, settings, is_listed=True)
+    spec = _distccd(entry.spec)
+    return Target(entry.name, settings.ssh or _ssh_destination(spec), spec, settings, is_listed=True)
 
 
 def _unlisted(word: str, table: Mapping[str, object]) -> Target:
     settings = worker_settings({key: value for key, value in table.items() if key != "ssh"}, "options")
     if "://" in word:
-        specs = parse_hosts(word, "HOST")
-        return Target(word, _ssh_destination(specs[0]), specs[0], settings, is_listed=False)
+        spec = _distccd(parse_hosts(word, "HOST")[0])
+        return Target(word, _ssh_destination(spec), spec, settings, is_listed=False)
     host = split_port(word)[0].rpartition("@")[2]
     specs = parse_hosts(address(host, 0).removesuffix(":0"), "HOST")
     if len(specs) != 1:
         raise ConfigurationError(f"'{word}' is not a host")
-    return Target(word, word, specs[0], settings, is_listed=False)
+    return Target(word, word, _distccd(specs[0]), settings, is_listed=False)
 
 
-def _ssh_destination(spec: HostSpec) -> str:
+def _distccd(spec: HostSpec) -> DistccdHost:
+    """Only workers of this kind are made here. Raises ConfigurationError."""
+    if isinstance(spec, GrpcHost):
+        raise ConfigurationError(f"{spec.text}: fab makes workers that run distccd, not distplusplusd")
+    return spec
+
+
+def _ssh_destination(spec: DistccdHost) -> str:
     """Where an administrator logs in: the user of an ssh:// entry is the one of the tunnels, not of this."""
     port = spec.ssh_port if isinstance(spec, SshHost) else None
     return address(spec.hostname, port) if port else spec.hostname

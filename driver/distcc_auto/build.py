@@ -13,7 +13,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from distcc_auto import messages
 from distcc_auto.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, CommandError
@@ -53,10 +53,10 @@ def _candidates(name: str, environ: Mapping[str, str]) -> list[str]:
     return [os.path.join(entry or ".", name) for entry in environ.get("PATH", os.defpath).split(os.pathsep)]
 
 
-def run(argv: Sequence[str], environ: Mapping[str, str], spared: int | None = None) -> int:
+def run(argv: Sequence[str], environ: Mapping[str, str], spared: Collection[int] = ()) -> int:
     """Runs `argv` to its end and returns its exit status, 128+n where signal n ended it.
 
-    A signal that should end us ends the build and all that it started, but not our child `spared` and what that one
+    A signal that should end us ends the build and all that it started, but not our children `spared` and what those
     started; then the status is 128+n, too.
     Raises CommandError when the command cannot be started, KeyboardInterrupt when Ctrl-C has ended the build.
     """
@@ -121,7 +121,7 @@ def _signals() -> Iterator[socket.socket]:
 
 
 def _end_everything(
-    child: int, status: int | None, number: signal.Signals, wakeup: socket.socket, spared: int | None
+    child: int, status: int | None, number: signal.Signals, wakeup: socket.socket, spared: Collection[int]
 ) -> int | None:
     """Ends the build and everything below it; returns the build's exit status, which is `status` once it is known.
 
@@ -151,13 +151,13 @@ def _end_everything(
             kill_at_s = time.monotonic()
 
 
-def _descendants(own: psutil.Process, spared: int | None) -> list[psutil.Process]:
-    """All our descendants but for our child `spared` and those below it."""
+def _descendants(own: psutil.Process, spared: Collection[int]) -> list[psutil.Process]:
+    """All our descendants but for our children `spared` and those below them."""
     import psutil  # noqa: PLC0415  (only an interrupted build needs it)
 
     found = []
     for process in own.children():
-        if process.pid == spared:
+        if process.pid in spared:
             continue
         found.append(process)
         with contextlib.suppress(psutil.NoSuchProcess):

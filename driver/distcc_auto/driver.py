@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from distcc_auto import build, limits, messages, settings
 from distcc_auto.command import PlacedCommand, place_jobs
 from distcc_auto.errors import CommandError, ConfigurationError
-from distcc_auto.hosts import SshHost, TcpHost
+from distcc_auto.hosts import BridgedHost, GrpcHost, SshHost, TcpHost
 from distcc_auto.plan import Plan, WorkerSlots, make_plan, rank, worker_slots
 from distcc_auto.probe import Answer, Ready, Refused, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from distcc_auto.bridge import Bridge
     from distcc_auto.tunnels import Tunnels
 
 _OWN_PREFIXES = (settings.PREFIX, "DCCSH_")
@@ -29,6 +30,7 @@ class Options:
     explain: bool = False
     json: bool = False
     report: bool = False
+    launcher: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,25 +52,45 @@ class Environment:
         return {key: value for key, value in environ.items() if key not in self.removed} | dict(self.changes)
 
 
+@dataclass(frozen=True)
+class Ways:
+    """How hosts are reached that are no distccd on the network; None where there is no such host."""
+
+    tunnels: Tunnels | None
+    bridge: Bridge | None
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Our processes that must outlive the build's."""
+        pids = (self.tunnels and self.tunnels.keeper_pid, self.bridge and self.bridge.pid)
+        return tuple(pid for pid in pids if pid)
+
+
 @contextlib.contextmanager
-def opened_tunnels(configured: settings.Settings, environ: Mapping[str, str]) -> Iterator[Tunnels | None]:
-    """The tunnels to the ssh:// hosts, up until the block ends; None where there is no such host."""
-    hosts = [host for host in configured.hosts if isinstance(host, SshHost)]
-    if not hosts:
-        yield None
-        return
-    from distcc_auto import tunnels  # noqa: PLC0415  (only for those who have ssh:// hosts)
-    from distcc_auto.tunnels.keeper import Limits  # noqa: PLC0415
+def opened_ways(configured: settings.Settings, environ: Mapping[str, str]) -> Iterator[Ways]:
+    """The tunnels to the ssh:// hosts and the bridge to the grpc:// hosts, up until the block ends."""
+    ssh_hosts = [host for host in configured.hosts if isinstance(host, SshHost)]
+    grpc_hosts = [host for host in configured.hosts if isinstance(host, GrpcHost)]
+    tunnels = bridge = None
+    with contextlib.ExitStack() as stack:
+        if grpc_hosts:
+            from distcc_auto.bridge import open_bridge  # noqa: PLC0415  (only for those who have grpc:// hosts)
 
-    messages.trace(f"opening {len(hosts)} SSH tunnels")
-    with tunnels.open_tunnels(hosts, environ, Limits(configured.tunnel_timeout_s)) as opened:
-        yield opened
+            messages.trace(f"connecting to {len(grpc_hosts)} grpc:// hosts")
+            bridge = stack.enter_context(open_bridge(grpc_hosts, environ, configured.connect_timeout_s))
+        if ssh_hosts:
+            from distcc_auto.tunnels import open_tunnels  # noqa: PLC0415  (only for those who have ssh:// hosts)
+            from distcc_auto.tunnels.keeper import Limits  # noqa: PLC0415
+
+            messages.trace(f"opening {len(ssh_hosts)} SSH tunnels")
+            tunnels = stack.enter_context(open_tunnels(ssh_hosts, environ, Limits(configured.tunnel_timeout_s)))
+        yield Ways(tunnels, bridge)
 
 
-def take_survey(configured: settings.Settings, tunnels: Tunnels | None) -> Survey:
-    """Asks all configured hosts what they can take, the ssh:// hosts through their tunnels."""
+def take_survey(configured: settings.Settings, ways: Ways) -> Survey:
+    """Asks all configured hosts what they can take, each by its way."""
     workers, refused = [], []
-    for answer in _ask(configured, tunnels):
+    for answer in _ask(configured, ways):
         outcome: WorkerSlots | Refused
         if isinstance(answer, Ready):
             messages.trace(f"{answer.host.text}: {answer.stats} in {answer.latency_s * 1000:.1f} ms")
@@ -82,11 +104,15 @@ def take_survey(configured: settings.Settings, tunnels: Tunnels | None) -> Surve
     return Survey(rank(workers), tuple(refused))
 
 
-def _ask(configured: settings.Settings, tunnels: Tunnels | None) -> list[Answer]:
+def _ask(configured: settings.Settings, ways: Ways) -> list[Answer]:
     timeouts_s = configured.connect_timeout_s, configured.answer_timeout_s
-    if tunnels is None:
-        return probe([host for host in configured.hosts if isinstance(host, TcpHost)], *timeouts_s)
-    return tunnels.probe(configured.hosts, *timeouts_s)
+    places = [ways.bridge.place(h) if ways.bridge and isinstance(h, GrpcHost) else h for h in configured.hosts]
+    asked = [place for place in places if not isinstance(place, Refused)]
+    if ways.tunnels is not None:
+        answers = iter(ways.tunnels.probe(asked, *timeouts_s))
+    else:
+        answers = iter(probe([host for host in asked if isinstance(host, TcpHost)], *timeouts_s))
+    return [place if isinstance(place, Refused) else next(answers) for place in places]
 
 
 def drive(command: Sequence[str], options: Options, environ: Mapping[str, str]) -> int:
@@ -101,10 +127,12 @@ def drive(command: Sequence[str], options: Options, environ: Mapping[str, str]) 
         raise ConfigurationError("--json goes with --explain, --dry-run or the sub-command hosts")
     if options.report and not is_run:
         raise ConfigurationError("--report tells about a build, --explain and --dry-run do not build")
+    if options.report and options.launcher:
+        raise ConfigurationError("--report counts the jobs of distcc, which a build with --launcher does not use")
     configured = settings.load(environ)
-    _check_tools(command, environ)
-    with opened_tunnels(configured, environ) as tunnels:
-        return _drive(command, options, environ, configured, tunnels)
+    _check_tools(command, environ, "distplusplus" if options.launcher else "distcc")
+    with opened_ways(configured, environ) as ways:
+        return _drive(command, options, environ, configured, ways)
 
 
 def _drive(
@@ -112,21 +140,24 @@ def _drive(
     options: Options,
     environ: Mapping[str, str],
     configured: settings.Settings,
-    tunnels: Tunnels | None,
+    ways: Ways,
 ) -> int:
     messages.trace(f"asking {len(configured.hosts)} hosts")
-    survey = take_survey(configured, tunnels)
+    survey = take_survey(configured, ways)
+    if options.launcher:
+        survey = _only_grpc(survey)
     for line in _refusals(survey.refused):
         messages.say(line)
     plan = make_plan(survey.workers, configured, limits.memory())
     placed = place_jobs(command, plan.jobs, environ) if command else None
-    changes = build_environment(plan, placed, environ)
+    make_environment = launcher_environment if options.launcher else build_environment
+    changes = make_environment(plan, placed, environ)
     if options.explain or options.dry_run or placed is None:
         from distcc_auto import explain  # noqa: PLC0415  (a build does not need it)
 
         explain.show(survey, plan, placed, changes, options)
         return 0
-    status = _run_build(plan, placed, changes.apply(environ), tunnels.keeper_pid if tunnels else None)
+    status = _run_build(plan, placed, changes.apply(environ), ways.pids)
     if options.report:
         from distcc_auto import report  # noqa: PLC0415  (only for those who ask)
 
@@ -145,7 +176,7 @@ def _refusals(refused: Sequence[Refused]) -> Iterator[str]:
         yield f"{names}: {phase}: {cause} ({remedy}); building without {'it' if len(entries) == 1 else 'them'}"
 
 
-def _run_build(plan: Plan, placed: PlacedCommand, environ: Mapping[str, str], spared: int | None) -> int:
+def _run_build(plan: Plan, placed: PlacedCommand, environ: Mapping[str, str], spared: Sequence[int]) -> int:
     if placed.note:
         messages.say(placed.note)
     messages.say(_summary(plan, placed))
@@ -164,12 +195,24 @@ def _summary(plan: Plan, placed: PlacedCommand) -> str:
     return f"{workers} with {slots}: {command}"
 
 
-def _check_tools(command: Sequence[str], environ: Mapping[str, str]) -> None:
+def _only_grpc(survey: Survey) -> Survey:
+    """The workers that distplusplus can use by itself."""
+    usable, others = [], []
+    for entry in survey.workers:
+        if isinstance(entry.worker.host, BridgedHost):
+            usable.append(entry)
+        else:
+            others.append(Refused(entry.worker.host, "launcher", "is no grpc:// host", "build without --launcher"))
+    return Survey(tuple(usable), (*survey.refused, *others))
+
+
+def _check_tools(command: Sequence[str], environ: Mapping[str, str], client: str) -> None:
     try:
-        build.find_command("distcc", environ)
+        build.find_command(client, environ)
     except CommandError:
+        package = "distcc" if client == "distcc" else "distcc-auto[distplusplus]"
         raise ConfigurationError(
-            "the distcc client is not in PATH; install it (apt-get install distcc) or add its directory to PATH"
+            f"the {client} client is not in PATH; install it ({package}) or add its directory to PATH"
         ) from None
     if command:
         build.find_command(command[0], environ)
@@ -184,6 +227,23 @@ def build_environment(plan: Plan, placed: PlacedCommand | None, environ: Mapping
     changes = {"DISTCC_HOSTS": plan.distcc_hosts, "CCACHE_PREFIX": "distcc"}
     if not environ.get("DISTCC_PAUSE_TIME_MSEC"):
         changes["DISTCC_PAUSE_TIME_MSEC"] = str(plan.pause_time_ms)
+    return _environment(changes, placed, environ)
+
+
+def launcher_environment(plan: Plan, placed: PlacedCommand | None, environ: Mapping[str, str]) -> Environment:
+    """As build_environment, for a build whose compilers are called through distplusplus."""
+    hosts = [entry.worker.host for entry in plan.workers]
+    changes = {
+        "DISTPLUSPLUS_SERVERS": " ".join(host.origin.text for host in hosts if isinstance(host, BridgedHost)),
+        "CCACHE_PREFIX": "distplusplus",
+        # Read by CMake when it configures a tree, as for a first build.
+        "CMAKE_C_COMPILER_LAUNCHER": "distplusplus",
+        "CMAKE_CXX_COMPILER_LAUNCHER": "distplusplus",
+    }
+    return _environment(changes, placed, environ)
+
+
+def _environment(changes: dict[str, str], placed: PlacedCommand | None, environ: Mapping[str, str]) -> Environment:
     if placed:
         changes |= placed.environment
     return Environment(changes, tuple(sorted(key for key in environ if key.startswith(_OWN_PREFIXES))))

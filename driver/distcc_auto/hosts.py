@@ -1,9 +1,10 @@
-"""The host grammar of DISTCC_AUTO_HOSTS: text in, `TcpHost` and `SshHost` values out. Pure.
+"""The host grammar of DISTCC_AUTO_HOSTS: text in, `TcpHost`, `SshHost` and `GrpcHost` values out. Pure.
 
 DISTCC_AUTO_HOSTS = AUTO_HOST_SPEC ...                 separated by any white space
-AUTO_HOST_SPEC    = TCP_HOST | SSH_HOST
+AUTO_HOST_SPEC    = TCP_HOST | SSH_HOST | GRPC_HOST
 TCP_HOST          = [tcp://]HOSTNAME[:DISTCC_PORT[:STATS_PORT]]
 SSH_HOST          = ssh://[SSH_USER@]HOSTNAME[:SSH_PORT][/DISTCC_PORT[/STATS_PORT]]
+GRPC_HOST         = grpc://HOSTNAME[:PORT] | grpcs://HOSTNAME[:PORT]
 HOSTNAME          = ALPHANUMERIC_HOSTNAME | IPv4_ADDRESS | [IPv6_ADDRESS]
 """
 
@@ -17,6 +18,7 @@ from distcc_auto.errors import ConfigurationError
 
 DISTCC_PORT = 3632
 STATS_PORT = 3633
+GRPC_PORT = 3634
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
@@ -36,6 +38,8 @@ class TcpHost:
     text: str = field(default="", compare=False)
 
     kind = "tcp"
+    # What DISTCC_HOSTS gets behind the slots.
+    distcc_options = ",lzo"
     # As what the worker's --allow list must include us.
     client_name = "this machine"
 
@@ -80,7 +84,41 @@ class TunnelledHost(TcpHost):
         return f"port {self.origin.stats_port} there"
 
 
-HostSpec = TcpHost | SshHost
+@dataclass(frozen=True)
+class GrpcHost:
+    """A distplusplusd; with `tls` what it is sent is encrypted."""
+
+    hostname: str
+    port: int = GRPC_PORT
+    tls: bool = False
+    text: str = field(default="", compare=False)
+
+    @property
+    def kind(self) -> str:
+        return "grpcs" if self.tls else "grpc"
+
+    @property
+    def target(self) -> str:
+        return address(self.hostname, self.port)
+
+
+@dataclass(frozen=True)
+class BridgedHost(TcpHost):
+    """A GrpcHost behind the bridge: `hostname` and the ports are those of the bridge on this machine."""
+
+    origin: GrpcHost = field(kw_only=True)
+
+    # Between two processes of one machine, compressing costs more than it saves.
+    distcc_options = ""
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return self.origin.kind
+
+
+# Hosts that run distccd.
+DistccdHost = TcpHost | SshHost
+HostSpec = DistccdHost | GrpcHost
 
 
 def address(hostname: str, port: int) -> str:
@@ -110,7 +148,9 @@ def _parse_host(entry: str) -> HostSpec:
         return _parse_tcp(rest, entry)
     if scheme == "ssh":
         return _parse_ssh(rest, entry)
-    raise ValueError(f"unknown scheme '{scheme}://' (use tcp:// or ssh://)")
+    if scheme in ("grpc", "grpcs"):
+        return _parse_grpc(rest, entry, tls=scheme == "grpcs")
+    raise ValueError(f"unknown scheme '{scheme}://' (use tcp://, ssh://, grpc:// or grpcs://)")
 
 
 def _parse_tcp(text: str, entry: str) -> TcpHost:
@@ -136,6 +176,14 @@ def _parse_ssh(text: str, entry: str) -> SshHost:
     if before:
         raise ValueError(f"'{before}' after the host name (expected :SSH_PORT)")
     return SshHost(hostname, user if at else None, _port(ssh_port) if colon else None, distcc_port, stats_port, entry)
+
+
+def _parse_grpc(text: str, entry: str, *, tls: bool) -> GrpcHost:
+    hostname, rest = _split_hostname(text)
+    before, colon, port = rest.partition(":")
+    if before:
+        raise ValueError(f"'{before}' after the host name (expected :PORT)")
+    return GrpcHost(hostname.lower(), _port(port) if colon else GRPC_PORT, tls, entry)
 
 
 def _worker_ports(texts: list[str], hint: str) -> tuple[int, int]:

@@ -15,6 +15,10 @@ def enable_tracing() -> None:
     _tracing = True
 
 
+def is_tracing() -> bool:
+    return _tracing
+
+
 def say(text: str) -> None:
     """One message. A terminal that went away is no reason to fail."""
     if sys.stderr is None:  # closed when we were started

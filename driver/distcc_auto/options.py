@@ -18,8 +18,8 @@ sub-commands:
 A build command of such a name is reached with `--`: distcc-auto -- hosts
 
 environment (also as keys of ~/.config/distcc-auto/config.toml and /etc/distcc-auto/config.toml):
-  DISTCC_AUTO_HOSTS     the workers, required; each is [tcp://]HOST[:PORT[:STATS_PORT]] or
-                        ssh://[USER@]HOST[:SSH_PORT][/PORT[/STATS_PORT]]
+  DISTCC_AUTO_HOSTS     the workers, required; each is [tcp://]HOST[:PORT[:STATS_PORT]],
+                        ssh://[USER@]HOST[:SSH_PORT][/PORT[/STATS_PORT]] or grpc://HOST[:PORT] (TLS: grpcs://)
   DISTCC_AUTO_COMPILER_MEMORY               MiB per compiler, 0 for no limit (1024)
   DISTCC_AUTO_EARLY_LOCAL_JOBS              local jobs beside workers (0)
   DISTCC_AUTO_FALLBACK_LOCAL_JOBS           local jobs without a worker, 0 forbids (CPUs)
@@ -66,5 +66,12 @@ def parse_driver(arguments: Sequence[str]) -> Options:
     parser.add_argument("--explain", action="store_true", help="ask the workers, show why each gets its slots, stop")
     parser.add_argument("--json", action="store_true", help="show --explain or --dry-run as JSON")
     parser.add_argument("--report", action="store_true", help="after the build, tell how many jobs each worker ran")
+    parser.add_argument("--launcher", action="store_true", help="for builds that call distplusplus, not distcc")
     parsed = parser.parse_args(arguments)
-    return Options(dry_run=parsed.dry_run, explain=parsed.explain, json=parsed.json, report=parsed.report)
+    return Options(
+        dry_run=parsed.dry_run,
+        explain=parsed.explain,
+        json=parsed.json,
+        report=parsed.report,
+        launcher=parsed.launcher,
+    )

@@ -63,7 +63,10 @@ class Plan:
             words += [f"localhost/{self.local_jobs}", f"--localslots={self.local_jobs}"]
         if self.saturation_jobs:
             words.append(f"--localslots_cpp={self.saturation_jobs}")
-        words += [f"{entry.worker.host.distcc_address}/{entry.slots},lzo" for entry in self.workers]
+        words += [
+            f"{entry.worker.host.distcc_address}/{entry.slots}{entry.worker.host.distcc_options}"
+            for entry in self.workers
+        ]
         return " ".join(words)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distcc_auto.errors import ConfigurationError
-from distcc_auto.hosts import SshHost, TcpHost, parse_hosts
+from distcc_auto.hosts import GrpcHost, HostSpec, SshHost, TcpHost, parse_hosts
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,12 @@ from distcc_auto.hosts import SshHost, TcpHost, parse_hosts
         ("ssh://worker/4000/4001", SshHost("worker", None, None, 4000, 4001)),
         ("ssh://me@[::1]:2222/4000/4001", SshHost("::1", "me", 2222, 4000, 4001)),
         ("ssh://me@corp@worker", SshHost("worker", "me@corp")),
+        ("grpc://worker", GrpcHost("worker")),
+        ("grpc://worker:4000", GrpcHost("worker", 4000)),
+        ("grpcs://[::1]:4000", GrpcHost("::1", 4000, tls=True)),
     ],
 )
-def test_a_host_of_the_grammar_becomes_its_value(text: str, expected: TcpHost | SshHost) -> None:
+def test_a_host_of_the_grammar_becomes_its_value(text: str, expected: HostSpec) -> None:
     assert parse_hosts(text) == (expected,)
 
 
@@ -53,6 +56,9 @@ def test_a_host_of_the_grammar_becomes_its_value(text: str, expected: TcpHost | 
         "worker:port",
         "worker:\N{ARABIC-INDIC DIGIT ONE}",
         "worker/8",
+        "grpc://worker:1:2",
+        "grpc://worker/1",
+        "grpc://me@worker",
         "worker,lzo",
         "me@worker",
         "-worker",

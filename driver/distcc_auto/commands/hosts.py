@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from distcc_auto import explain, inventory, settings
-from distcc_auto.driver import Survey, opened_tunnels, take_survey
+from distcc_auto.driver import Survey, opened_ways, take_survey
 from distcc_auto.errors import ConfigurationError
 from distcc_auto.options import Parser
 
@@ -36,8 +36,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if options.entries:
         print(" ".join(host.text for host in configured.hosts))
         return 0
-    with opened_tunnels(configured, environ) as tunnels:
-        survey = take_survey(configured, tunnels)
+    with opened_ways(configured, environ) as ways:
+        survey = take_survey(configured, ways)
     if options.json:
         explain.print_json({"hosts": explain.host_documents(survey)})
     else:

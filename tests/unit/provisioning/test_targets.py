@@ -37,6 +37,11 @@ def test_a_word_is_what_ssh_takes() -> None:
     assert one("[2001:db8::1]:2200").spec.hostname == "2001:db8::1"
 
 
+def test_a_worker_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"^grpc://w: fab makes workers that run distccd"):
+        one("grpc://w")
+
+
 def test_a_word_may_be_an_entry_of_the_driver() -> None:
     target = one("tcp://worker-1:4000:4001", allow=["192.0.2.1"])
     assert (target.destination, target.spec.distcc_port) == ("worker-1", 4000)

@@ -1,0 +1,162 @@
+"""What one remote compile costs this machine: CPU of the client side per file, for a trivial C file and for C++ files.
+
+In one table, beside the preprocessor alone, distcc with a distccd and the compiler itself; each is asked for the same
+files, one after the other, turn by turn. Ours is the launcher with the preprocessor that it runs, and the agent. What
+the servers use is not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bench.servers import running_server
+from distcc_auto.loopback import LoopbackWorker
+
+_BINARIES = os.path.dirname(sys.executable)
+_LAUNCHER = os.path.join(_BINARIES, "distplusplus")
+TRIVIAL = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
+# Headers that most C++ sources have; about 1 MB when preprocessed.
+CPLUSPLUS = """\
+#include <algorithm>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <regex>
+#include <string>
+#include <vector>
+int NAME(std::map<std::string, std::vector<int>> &table) {
+    for (auto &[key, row] : table)
+        std::sort(row.begin(), row.end(), std::greater<int>());
+    return static_cast<int>(table.size());
+}
+"""
+
+
+@dataclass
+class Row:
+    """One way to deal with a file; `extra_cpu_s` reads CPU that is used outside of the command."""
+
+    name: str
+    command: Callable[[str, str], list[str]]
+    environ: Mapping[str, str]
+    extra_cpu_s: Callable[[], float] = lambda: 0.0
+    cpu_s: list[float] = field(default_factory=list)
+    extra_s: list[float] = field(default_factory=list)
+    wall_s: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.client", description=__doc__)
+    parser.add_argument("--files", type=int, default=60, help="files of each kind (a quarter of it for C++)")
+    options = parser.parse_args()
+    print(f"{'case':16}{'who':22}{'cpu ms':>8}{'of it agent':>13}{'wall ms':>9}{'of distcc':>11}  reach")
+    with prepared() as (directory, rows):
+        for title, compiler, text, count in (
+            ("trivial C", "gcc", TRIVIAL, options.files),
+            ("C++", "g++", CPLUSPLUS, max(options.files // 4, 5)),
+        ):
+            measure(directory, rows, compiler, text, count)
+            show(title, rows)
+
+
+def measure(directory: str, rows: Sequence[Row], compiler: str, text: str, count: int) -> None:
+    ending = ".c" if compiler == "gcc" else ".cc"
+    for row in rows:
+        row.cpu_s, row.extra_s, row.wall_s = [], [], []
+    for index in range(count + 1):
+        source = os.path.join(directory, f"file{index}{ending}")
+        with open(source, "w", encoding="ascii") as file:
+            file.write(text.replace("NAME", f"name{index}"))
+        for row in rows:
+            extra_s = row.extra_cpu_s()
+            cpu_s, wall_s = run_once(row.command(compiler, source), directory, row.environ)
+            if index:  # the first one starts the agent, and fills caches
+                row.cpu_s.append(cpu_s)
+                row.wall_s.append(wall_s)
+                row.extra_s.append(row.extra_cpu_s() - extra_s)
+
+
+def show(title: str, rows: Sequence[Row]) -> None:
+    totals = {row.name: statistics.median(row.cpu_s) + statistics.median(row.extra_s) for row in rows}
+    for row in rows:
+        reach = "1.00" if row.name == "distplusplus" else ""
+        print(
+            f"{title:16}{row.name:22}{totals[row.name] * 1000:8.2f}{statistics.median(row.extra_s) * 1000:13.2f}"
+            f"{statistics.median(row.wall_s) * 1000:9.1f}{totals[row.name] / totals['distcc']:11.2f}  {reach}".rstrip(),
+            flush=True,
+        )
+
+
+@contextlib.contextmanager
+def prepared() -> Iterator[tuple[str, list[Row]]]:
+    """A directory for sources, and the ways to compile, with running servers."""
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="distcc-auto-bench-"))
+        runtime = os.path.join(directory, "runtime")
+        os.mkdir(runtime, 0o700)
+        worker = stack.enter_context(LoopbackWorker(2, "127.0.0.2"))
+        server = stack.enter_context(running_server("--jobs", "2"))
+        distcc = os.environ | {
+            "DISTCC_HOSTS": f"127.0.0.2:{worker.distcc_port}/2,lzo",
+            "DISTCC_FALLBACK": "0",
+            "DISTCC_DIR": directory,
+        }
+        ours = os.environ | {
+            "DISTPLUSPLUS_RUNTIME_DIR": runtime,
+            "DISTPLUSPLUS_SERVERS": server,
+            "DISTPLUSPLUS_FALLBACK": "fail",
+        }
+        stack.callback(subprocess.run, [_LAUNCHER, "--stop"], env=ours, check=True)
+        yield (
+            directory,
+            [
+                Row("preprocessor alone", lambda gcc, source: [gcc, "-E", source, "-o", source + ".i"], os.environ),
+                Row("compiler here", lambda gcc, source: [gcc, "-c", source, "-o", source + ".o"], os.environ),
+                Row("distcc", lambda gcc, source: ["distcc", gcc, "-c", source, "-o", source + ".o"], distcc),
+                Row(
+                    "distplusplus",
+                    lambda gcc, source: [_LAUNCHER, gcc, "-c", source, "-o", source + ".o"],
+                    ours,
+                    lambda: agent_cpu_s(runtime),
+                ),
+            ],
+        )
+
+
+def agent_cpu_s(runtime: str) -> float:
+    """CPU of the agent whose log is in `runtime`, all its threads, in nanosecond resolution; 0 if there is none."""
+    log = os.path.join(runtime, "agent.log")
+    total_ns = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/{pid}/fd/2") == log:
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
+                        total_ns += int(file.read().split()[0])
+    return total_ns / 1e9
+
+
+def run_once(command: list[str], directory: str, environ: Mapping[str, str]) -> tuple[float, float]:
+    """CPU and wall time of a command, in seconds; its children's CPU is in it."""
+    started_s = time.perf_counter()
+    process = subprocess.Popen(command, cwd=directory, env=environ)
+    _, wait_status, usage = os.wait4(process.pid, 0)
+    wall_s = time.perf_counter() - started_s
+    process.returncode = os.waitstatus_to_exitcode(wait_status)
+    if process.returncode:
+        sys.exit(f"{command} ended with {process.returncode}")
+    return usage.ru_utime + usage.ru_stime, wall_s
+
+
+if __name__ == "__main__":
+    main()

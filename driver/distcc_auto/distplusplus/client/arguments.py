@@ -1,0 +1,300 @@
+"""What a compiler command is: one compile that another machine can do (`Compile`), or not (`Local`). Pure.
+
+Only the command line is looked at. Whether the arguments may be sent is the server's rule
+(`distplusplus.server.arguments`), asked here so that the answer is known before anything is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
+from distcc_auto.distplusplus.server import arguments as server_arguments
+from distcc_auto.distplusplus.server.errors import Refused
+
+_COMPILER = re.compile(r"(?:.+-)?(?P<name>gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?")
+
+# The value is the next argument (gcc 12 `--help=separate`, clang 14's Options.td), so it is no input.
+_WITH_VALUE = frozenset(
+    """
+    -o -x -I -D -U -A -B -L -l -u -z -T -e -F -MF -MT -MQ -MJ -include -imacros -include-pch -iquote -isystem
+    -idirafter -iprefix -iwithprefix -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem
+    -isystem-after -iwithsysroot -Xpreprocessor -Xassembler -Xlinker -Xclang -Xanalyzer -Xarch_host -Xarch_device
+    -mllvm -target -arch -aux-info -dumpbase -dumpbase-ext -dumpdir -wrapper -specs -framework -rpath -param
+    --param --sysroot --include --imacros --include-directory --define-macro --undefine-macro --output --language
+    --prefix --library-directory -G
+    """.split()  # noqa: SIM905  (a table of 60 words)
+)
+# Read by the preprocessor or the linker alone; what is preprocessed at home needs none of them on a server.
+_HOME_WITH_VALUE = frozenset(
+    """
+    -I -D -U -A -L -l -u -z -T -e -F -MF -MT -MQ -include -imacros -iquote -isystem -idirafter -iprefix
+    -iwithprefix -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem -isystem-after
+    -iwithsysroot -Xpreprocessor -Xlinker -framework -rpath --sysroot --include --imacros --include-directory
+    --define-macro --undefine-macro --library-directory
+    """.split()  # noqa: SIM905  (a table of 60 words)
+)
+_HOME = re.compile(
+    r"-[IDULl].+|-A[^-].*|-M(?:D|MD|G|P|[FTQ].+)|-W[lp],.*|-i(?:quote|system|dirafter|prefix|withprefix|sysroot).+"
+    r"|-imacros.+|-include(?!-pch).+|-nostdinc(?:\+\+)?|-undef|-P|-CC?|--sysroot=.*|--(?:include|imacros)=.*",
+    re.DOTALL,
+)
+_LANGUAGE_OF_ENDING: Mapping[str, pb.Language] = {
+    ".c": pb.C,
+    ".i": pb.C,
+    **dict.fromkeys((".cc", ".cp", ".cxx", ".cpp", ".CPP", ".c++", ".C", ".ii"), pb.CXX),
+    **dict.fromkeys((".m", ".mi"), pb.OBJECTIVE_C),
+    **dict.fromkeys((".mm", ".M", ".mii"), pb.OBJECTIVE_CXX),
+}
+_LANGUAGE_OF_OPTION: Mapping[str, pb.Language] = {
+    "c": pb.C,
+    "cpp-output": pb.C,
+    "c++": pb.CXX,
+    "c++-cpp-output": pb.CXX,
+    "objective-c": pb.OBJECTIVE_C,
+    "objective-c-cpp-output": pb.OBJECTIVE_C,
+    "objective-c++": pb.OBJECTIVE_CXX,
+    "objective-c++-cpp-output": pb.OBJECTIVE_CXX,
+}
+_ASSEMBLY_ENDINGS = frozenset({".s", ".S", ".sx", ".asm"})
+_HEADER_ENDINGS = frozenset({".h", ".hh", ".hp", ".hxx", ".hpp", ".HPP", ".h++", ".H", ".tcc"})
+# What a server would take, but which needs this machine.
+_AT_HOME: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"-E|--preprocess|-P?E"), "only preprocesses"),
+    (re.compile(r"-M|-MM|--dependencies|--user-dependencies|-M\w*-E"), "only lists dependencies"),
+    (re.compile(r"-fsyntax-only|-###|-fdirectives-only|-MJ.*"), "is not a compile to one object"),
+    (re.compile(r"-fprofile-(use|instr-use).*"), "reads a profile of this machine"),
+    (re.compile(r"-v|--verbose|-time|-ftime-report.*|-H|-Q"), "is asked to tell about the compiler's run"),
+    (re.compile(r"-Wp,.*(-M[FTQ]?,|-M[MD]?$).*|-Wp,-E.*"), "passes output options on to the preprocessor"),
+    (re.compile(r"-f(no-)?working-directory|-fpreprocessed|-traditional(-cpp)?|-no-integrated-cpp|-save-temps.*"),
+     "changes how preprocessing and compiling go together"),
+)  # fmt: skip
+# Warnings that a compiler gives or not by what a macro hides, which preprocessed text does not tell:
+# -Wparentheses-equality of clang, for one, on every `if ((a == b))` that a macro made.
+_CHANGED_BY_PREPROCESSING = re.compile(
+    r"\[-W(?:error[=,])*,?(?:-W)?(?:parentheses-equality|tautological[\w-]*|self-assign[\w-]*|implicit-fallthrough=?"
+    r"|misleading-indentation|duplicated-branches|logical-op|extra-semi[\w-]*|constant-logical-operand"
+    r"|unreachable-code[\w-]*|null-conversion|unused-value|empty-body|compare-distinct-pointer-types|address)\b"
+)
+# The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT).
+_ENVIRONMENT_AT_HOME = (
+    "COMPILER_PATH", "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "GCC_COMPARE_DEBUG",
+    "CCC_OVERRIDE_OPTIONS", "COMPILER_NAME",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Local:
+    """Why this command runs here. `bounded`: it is work, of which only so much may run at once."""
+
+    reason: str
+    bounded: bool = True
+
+
+@dataclass(frozen=True)
+class Compile:
+    """One compile of one source to one output, names as the user wrote them."""
+
+    source: str
+    output: str
+    language: pb.Language
+    # Arguments for `COMPILER -E`, whose output is what is compiled.
+    preprocess: tuple[str, ...]
+    # For the server: without input and output, and without what preprocessing used up.
+    remote: tuple[str, ...]
+    clang: bool
+    further_outputs: bool
+
+
+@dataclass
+class _Command:
+    """A command taken apart."""
+
+    inputs: list[str] = field(default_factory=list)
+    # All arguments but -c, -S, -o and its value: what the preprocessor gets.
+    kept: list[str] = field(default_factory=list)
+    remote: list[str] = field(default_factory=list)
+    stop: str = ""
+    output: str | None = None
+    language: str = ""
+    home: str = ""
+    writes_dependencies: bool = False
+    names_dependencies: bool = False
+    names_target: bool = False
+    colour: bool = False
+    # GCC reads /* fall through */ where it warns of such; clang does not.
+    fallthrough: bool = False
+
+
+def compiler_name(path: str) -> str | None:
+    """`gcc`, `clang++` ... if the program is called like a compiler, whatever its target and version; else None."""
+    found = _COMPILER.fullmatch(os.path.basename(path))
+    return found["name"] if found else None
+
+
+def is_changed_by_preprocessing(messages: str) -> bool:
+    """Whether a compiler that had not been given preprocessed text might not have said this."""
+    return _CHANGED_BY_PREPROCESSING.search(messages) is not None
+
+
+def classify(
+    compiler: str, arguments: Sequence[str], environ: Mapping[str, str], *, clang: bool, coloured: bool = False
+) -> Compile | Local:
+    """What the command is. `coloured`: its messages go to a terminal that shows colours."""
+    command = _take_apart(arguments)
+    if local := _at_home(command, environ):
+        return local
+    source = command.inputs[0]
+    language = _language(command, source, compiler)
+    if language is None:
+        return Local(f"{os.path.basename(source)} is not C, C++ or Objective-C")
+    output = command.output or _default_output(source, command.stop)
+    colour = ["-fdiagnostics-color=always"] if coloured and not command.colour else []
+    remote = (*command.remote, *colour, command.stop)
+    try:
+        for text in (*remote, source, output):
+            text.encode()
+    except UnicodeEncodeError:
+        return Local("a name or an argument is not UTF-8, which the protocol needs")
+    verdict = _servers_verdict(remote, clang)
+    if isinstance(verdict, str):
+        return Local(verdict)
+    added = [*_dependency_arguments(command, source, output), *colour]
+    if command.fallthrough and not clang:
+        added.append("-C")
+    preprocess = (*command.kept, *added, "-E")
+    return Compile(source, output, language, preprocess, remote, clang, verdict)
+
+
+def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
+    """Why the command is not one compile, None if it is."""
+    if not command.inputs:
+        return Local("no input file: a question to the compiler, or an error", bounded=False)
+    if command.home:
+        return Local(command.home)
+    if not command.stop:
+        return Local("it links (neither -c nor -S)")
+    if len(command.inputs) > 1:
+        return Local(f"{len(command.inputs)} input files")
+    source = command.inputs[0]
+    base = os.path.basename(source)
+    if source == "-":
+        return Local("the source comes from standard input")
+    if base.startswith("conftest.") or "/CMakeFiles/CMake" in source or base == "testfile.c":
+        return Local("a test of configure: here it is faster")
+    if command.output == "-":
+        return Local("the output goes to standard output")
+    for name in _ENVIRONMENT_AT_HOME:
+        if environ.get(name):
+            return Local(f"{name} is set")
+    return None
+
+
+def _take_apart(arguments: Sequence[str]) -> _Command:
+    command = _Command()
+    position = 0
+    while position < len(arguments):
+        argument = arguments[position]
+        value = None
+        if argument in _WITH_VALUE:
+            if position + 1 == len(arguments):
+                command.home = f"{argument} lacks its value"
+                break
+            value = arguments[position + 1]
+            position += 1
+        position += 1
+        if argument == "--":
+            command.inputs += arguments[position:]
+            command.kept += arguments[position - 1 :]
+            break
+        _take(command, argument, value)
+    return command
+
+
+def _take(command: _Command, argument: str, value: str | None) -> None:
+    if argument == "-" or not argument.startswith("-"):
+        command.inputs.append(argument)
+        command.kept.append(argument)
+        return
+    if argument in ("-c", "-S", "--compile", "--assemble"):
+        stop = {"--compile": "-c", "--assemble": "-S"}.get(argument, argument)
+        if command.stop not in ("", stop):
+            command.home = "-c and -S together"
+        command.stop = stop
+        return
+    if argument in ("-o", "--output") or (argument.startswith("-o") and not argument.startswith("-object")):
+        command.output = value if value is not None else argument[2:]
+        return
+    if argument.startswith("--output="):
+        command.output = argument.partition("=")[2]
+        return
+    if argument in ("-x", "--language") or argument.startswith(("-x", "--language=")):
+        _take_language(command, argument, value)
+    else:
+        _note(command, argument)
+        if not (argument in _HOME_WITH_VALUE if value is not None else _HOME.fullmatch(argument)):
+            command.remote += [argument] if value is None else [argument, value]
+    command.kept += [argument] if value is None else [argument, value]
+
+
+def _take_language(command: _Command, argument: str, value: str | None) -> None:
+    if command.inputs:
+        command.home = "-x behind the input file"
+    command.language = value if value is not None else argument.removeprefix("-x").removeprefix("-language=")
+
+
+def _note(command: _Command, argument: str) -> None:
+    """Remembers what an argument means for us."""
+    for pattern, reason in _AT_HOME:
+        if pattern.fullmatch(argument):
+            command.home = command.home or f"{argument} {reason}"
+    if argument in ("-MD", "-MMD", "--write-dependencies", "--write-user-dependencies"):
+        command.writes_dependencies = True
+    elif argument.startswith("-MF"):
+        command.names_dependencies = True
+    elif argument.startswith(("-MT", "-MQ")):
+        command.names_target = True
+    elif re.match(r"-f(no-)?(diagnostics-color|color-diagnostics|diagnostics-colour)", argument):
+        command.colour = True
+    elif re.fullmatch(r"-W(extra|implicit-fallthrough(=.*)?)?", argument):
+        command.fallthrough = True
+
+
+def _language(command: _Command, source: str, compiler: str) -> pb.Language | None:
+    if command.language and command.language != "none":
+        return _LANGUAGE_OF_OPTION.get(command.language)
+    ending = os.path.splitext(source)[1]
+    language = _LANGUAGE_OF_ENDING.get(ending)
+    # g++ compiles C sources as C++ (g++(1)).
+    return pb.CXX if language == pb.C and "++" in os.path.basename(compiler) else language
+
+
+def _default_output(source: str, stop: str) -> str:
+    return os.path.splitext(os.path.basename(source))[0] + (".s" if stop == "-S" else ".o")
+
+
+def _dependency_arguments(command: _Command, source: str, output: str) -> list[str]:
+    """With -E, the file and target of -MD would be others than with -c: they are named as -c would have them."""
+    if not command.writes_dependencies:
+        return []
+    added = []
+    if not command.names_dependencies:
+        of = output if command.output else os.path.basename(source)
+        added += ["-MF", os.path.splitext(of)[0] + ".d"]
+    if not command.names_target:
+        added += ["-MQ", output if command.output else _default_output(source, "-c")]
+    return added
+
+
+@lru_cache(maxsize=4096)  # the arguments of a target's sources are the same
+def _servers_verdict(remote: tuple[str, ...], clang: bool) -> str | bool:
+    """Why a server would not take these arguments; else whether the job has further outputs."""
+    try:
+        checked = server_arguments.check(remote, clang=clang)
+    except Refused as refused:
+        return str(refused)
+    return bool(checked.extras)

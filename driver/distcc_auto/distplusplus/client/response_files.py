@@ -1,0 +1,72 @@
+"""Arguments from files: `@FILE` on a compiler's command line, by the rules of libiberty's expandargv."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+_MAX_FILES = 200
+_SPACE = frozenset(" \t\n\r\v\f")
+
+
+class ResponseFileError(Exception):
+    """Raised for files that include each other without end."""
+
+
+def expand(arguments: Sequence[str], directory: str) -> list[str]:
+    """`arguments` with each `@FILE` replaced by the words in it; what cannot be read stays, as the compiler has it.
+
+    Raises ResponseFileError.
+    """
+    if not any(argument.startswith("@") for argument in arguments):
+        return list(arguments)
+    waiting, expanded, files = list(reversed(arguments)), [], 0
+    while waiting:
+        argument = waiting.pop()
+        text = _read(os.path.join(directory, argument[1:])) if argument.startswith("@") else None
+        if text is None:
+            expanded.append(argument)
+            continue
+        files += 1
+        if files > _MAX_FILES:
+            raise ResponseFileError(f"more than {_MAX_FILES} response files: does one include itself?")
+        waiting += reversed(split(text))
+    return expanded
+
+
+def split(text: str) -> list[str]:
+    """The words of a response file: white space separates, quotes and backslashes keep characters together."""
+    words: list[str] = []
+    word: list[str] | None = None
+    quote = ""
+    characters = iter(text)
+    for character in characters:
+        if character == "\\":
+            word = [] if word is None else word
+            word.append(next(characters, ""))
+        elif quote:
+            if character == quote:
+                quote = ""
+            elif word is not None:
+                word.append(character)
+        elif character in "'\"":
+            quote = character
+            word = [] if word is None else word
+        elif character in _SPACE:
+            if word is not None:
+                words.append("".join(word))
+                word = None
+        else:
+            word = [] if word is None else word
+            word.append(character)
+    if word is not None:
+        words.append("".join(word))
+    return words
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return None
