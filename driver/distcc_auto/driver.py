@@ -210,9 +210,9 @@ def _check_tools(command: Sequence[str], environ: Mapping[str, str], client: str
     try:
         build.find_command(client, environ)
     except CommandError:
-        package = "distcc" if client == "distcc" else "distcc-auto[distplusplus]"
+        how = "apt-get install distcc" if client == "distcc" else "pip install 'distcc-auto[distplusplus]'"
         raise ConfigurationError(
-            f"the {client} client is not in PATH; install it ({package}) or add its directory to PATH"
+            f"the {client} client is not in PATH; install it ({how}) or add its directory to PATH"
         ) from None
     if command:
         build.find_command(command[0], environ)

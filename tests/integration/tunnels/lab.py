@@ -200,7 +200,12 @@ class Lab:
         return found
 
     def ssh_clients(self) -> list[psutil.Process]:
-        return [process for process in self.processes() if process.name() == "ssh"]
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process.name() == "ssh":
+                    found.append(process)
+        return found
 
     def end_builds(self) -> None:
         """Ends the builds of drivers that were killed."""

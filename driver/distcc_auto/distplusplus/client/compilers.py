@@ -7,7 +7,6 @@ import os
 from dataclasses import dataclass
 
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
-from distcc_auto.distplusplus.server import compilers as server_compilers
 from distcc_auto.distplusplus.server.compilers import Compilers, Program
 from distcc_auto.distplusplus.server.errors import Refused
 
@@ -36,8 +35,7 @@ class LocalCompilers:
 
     def __init__(self) -> None:
         # A wrapper that calls the launcher must not be asked by way of us: there the launcher ends at once.
-        server_compilers._ENVIRONMENT["DISTPLUSPLUS_DEPTH"] = "99"
-        self._identify = Compilers(())
+        self._identify = Compilers((), environment={"DISTPLUSPLUS_DEPTH": "99"})
         self._known: dict[tuple[str, int, int, int], LocalCompiler] = {}
 
     async def find(self, path: str) -> LocalCompiler:

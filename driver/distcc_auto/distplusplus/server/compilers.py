@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
@@ -64,7 +64,14 @@ class Identity:
 class Compilers:
     """Finds compilers on each call, so that new links count at once; remembers who they are."""
 
-    def __init__(self, allowed_dirs: Sequence[str] = ALLOWED_DIRS, program_dirs: Sequence[str] = PROGRAM_DIRS) -> None:
+    def __init__(
+        self,
+        allowed_dirs: Sequence[str] = ALLOWED_DIRS,
+        program_dirs: Sequence[str] = PROGRAM_DIRS,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`environment`: what a compiler that is asked who it is gets besides PATH and LC_ALL."""
+        self._environment = _ENVIRONMENT | dict(environment or {})
         self._allowed_dirs = tuple(allowed_dirs)
         self._program_dirs = tuple(program_dirs)
         self._identities: dict[tuple[str, tuple[int, int, int]], asyncio.Task[Identity]] = {}
@@ -120,7 +127,7 @@ class Compilers:
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             for old in [old for old in self._identities if old[0] == key[0]]:
                 del self._identities[old]
-            task = self._identities[key] = asyncio.create_task(_identify(program))
+            task = self._identities[key] = asyncio.create_task(_identify(program, self._environment))
         try:
             # A caller that goes away must not take the answer from the others.
             return await asyncio.shield(task)
@@ -155,8 +162,8 @@ class Compilers:
         return Program(name, path, real, (status.st_ino, status.st_mtime_ns, status.st_size))
 
 
-async def _identify(program: Program) -> Identity:
-    banner = await _ask(program, "--version")
+async def _identify(program: Program, environ: Mapping[str, str]) -> Identity:
+    banner = await _ask(program, "--version", environ)
     lowered = banner.lower()
     if "clang" in lowered:
         family = pb.Compiler.CLANG
@@ -164,14 +171,15 @@ async def _identify(program: Program) -> Identity:
         family = pb.Compiler.GCC
     else:
         raise ValueError(f"neither GCC nor clang: {banner.splitlines()[0] if banner else 'no --version'!r}")
-    target = (await _ask(program, "-dumpmachine")).strip()
-    version = (await _ask(program, "-dumpversion" if family == pb.Compiler.CLANG else "-dumpfullversion")).strip()
+    target = (await _ask(program, "-dumpmachine", environ)).strip()
+    version_option = "-dumpversion" if family == pb.Compiler.CLANG else "-dumpfullversion"
+    version = (await _ask(program, version_option, environ)).strip()
     if not target or not re.fullmatch(r"\d+(\.\d+)*\S*", version):
         raise ValueError(f"neither GCC nor clang: -dumpmachine says {target!r}, its version is {version!r}")
     parts = [program.real_path]
     if family == pb.Compiler.GCC:
         for part in ("cc1", "cc1plus", "as"):
-            found = (await _ask(program, f"-print-prog-name={part}")).strip()
+            found = (await _ask(program, f"-print-prog-name={part}", environ)).strip()
             located = found if os.path.isabs(found) else f"/usr/bin/{found}"
             if os.path.isfile(located):
                 parts.append(os.path.realpath(located))
@@ -179,14 +187,14 @@ async def _identify(program: Program) -> Identity:
     return Identity(family, version, target, digest)
 
 
-async def _ask(program: Program, option: str) -> str:
+async def _ask(program: Program, option: str, environ: Mapping[str, str]) -> str:
     process = await asyncio.create_subprocess_exec(
         program.path,
         option,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=_ENVIRONMENT,
+        env=environ,
         start_new_session=True,
     )
     try:
