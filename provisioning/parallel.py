@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -15,6 +17,7 @@ from provisioning.errors import HostError
 from provisioning.targets import Target
 
 MOST_AT_ONCE = 32
+_LOOK_S = 0.2
 _ValueT = TypeVar("_ValueT")
 _print_lock = threading.Lock()
 
@@ -40,18 +43,31 @@ def say(name: str, text: str) -> None:
 def on_each(targets: Sequence[Target], work: Callable[[Target], _ValueT]) -> tuple[list[Done[_ValueT]], list[Failed]]:
     """Runs `work` for every target; those that fail are told of on standard error, and the others go on."""
     done, failed = [], []
-    pool = ThreadPoolExecutor(max_workers=min(len(targets), MOST_AT_ONCE))
-    try:
+    with _ended_by_ctrl_c(), ThreadPoolExecutor(max_workers=min(len(targets), MOST_AT_ONCE)) as pool:
         for target, future in [(target, pool.submit(work, target)) for target in targets]:
+            # Not one long wait: a signal that comes just before Python begins it would not end it.
+            while not wait([future], timeout=_LOOK_S).done:
+                pass
             try:
                 done.append(Done(target, future.result()))
             except (HostError, DistccAutoError) as error:
                 failed.append(Failed(target, error))
-    except KeyboardInterrupt:
-        print("interrupted; the same command again completes what was begun", file=sys.stderr, flush=True)
-        os._exit(130)  # a thread that waits for a host would keep us for minutes
-    pool.shutdown()
     for failure in failed:
         with _print_lock:
             print(f"{failure.target.name}: FAILED: {failure.error}", file=sys.stderr, flush=True)
     return done, failed
+
+
+@contextlib.contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Ctrl-C ends us at once. As an exception it would wait for the threads, which a silent host keeps for minutes."""
+    previous = signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _end(*_: object) -> None:
+    os.write(2, b"interrupted; the same command again completes what was begun\n")
+    os._exit(130)
