@@ -18,7 +18,10 @@ from tests.cluster.driving import BUILD_LIMIT_S
 
 NOTHING: Mapping[str, str] = {}
 
-PORTS = [f"WORKER_{number}_{name}" for number in (1, 2, 3) for name in ("PORT", "STATS_PORT")] + ["GATEWAY_PORT"]
+PORTS = [f"WORKER_{number}_{name}" for number in (1, 2, 3) for name in ("PORT", "STATS_PORT")] + [
+    "GATEWAY_PORT",
+    "WORKER_5_PORT",
+]
 
 
 class Cluster:
@@ -30,6 +33,13 @@ class Cluster:
         """The DISTCC_AUTO_HOSTS entry with which this machine reaches a worker."""
         jobs = self._compose.get_service_port(service, 3632)
         return f"127.0.0.1:{jobs}:{self._compose.get_service_port(service, 3633)}"
+
+    def grpc_spec(self, service: str) -> str:
+        """The DISTCC_AUTO_HOSTS entry with which this machine reaches a compile server."""
+        return f"grpc://127.0.0.1:{self._compose.get_service_port(service, 3634)}"
+
+    def is_healthy(self, service: str) -> bool:
+        return bool(self.container(service).attrs["State"]["Health"]["Status"] == "healthy")
 
     def address(self, service: str) -> str:
         networks = self.container(service).attrs["NetworkSettings"]["Networks"]
@@ -96,7 +106,7 @@ def running(client: docker.DockerClient) -> Iterator[Cluster]:
         patch.setenv("COMPOSE_PROJECT_NAME", COMPOSE_PROJECT)
         for name in PORTS:
             patch.setenv(name, "")  # any free port
-        with DockerCompose(ROOT, profiles=["client"], wait=False) as compose:
+        with DockerCompose(ROOT, profiles=["client", "distplusplus"], wait=False) as compose:
             yield Cluster(compose, client)
     label = f"com.docker.compose.project={COMPOSE_PROJECT}"
     assert client.containers.list(all=True, filters={"label": label}) == []

@@ -117,7 +117,7 @@ def images(engine: docker.DockerClient) -> None:
     build = os.path.join(ROOT, "images", "build.py")
     network_tools = os.path.join(HERE, "network_tools")
     for command in (
-        [build, "--client", WORKER_IMAGE.partition(":")[2]],
+        [build, "--client", "--distplusplusd", WORKER_IMAGE.partition(":")[2]],
         [build, OTHER_GCC_IMAGE.partition(":")[2]],
         ["docker", "buildx", "build", "--load", "--quiet", "--tag", NETWORK_TOOLS_IMAGE, network_tools],
     ):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from distcc_auto.hosts import TcpHost
 from distcc_auto.probe import Ready, probe
-from tests.cluster.cluster import ROOT
+from tests.cluster.cluster import ROOT, wait_until
 from tests.cluster.composed import Cluster
 from tests.cluster.driving import Build
 from tests.cluster.lua import BUILD, COMPILER, objects
@@ -35,6 +36,20 @@ def test_the_machine_itself_builds_over_the_three_tcp_workers(
     assert result.status == 0, result.output + result.log
     assert objects(build.directory) == reference
     assert "3 workers" in result.output
+
+
+def test_the_compile_server_builds_beside_a_distccd(
+    cluster: Cluster, project: str, reference: dict[str, str], tmp_path: object
+) -> None:
+    wait_until("worker-5 to be healthy", 60, lambda: cluster.is_healthy("worker-5"))
+    hosts = f"{cluster.host_spec('worker-1')} {cluster.grpc_spec('worker-5')}"
+    command = ("--report", *BUILD, f"CC=distcc {COMPILER} -std=gnu99")
+    with Build(project, str(tmp_path), hosts, command, {"DISTCC_FALLBACK": "0"}) as build:
+        result = build.result()
+    assert result.status == 0, result.output + result.log
+    assert objects(build.directory) == reference
+    (share,) = re.findall(r"grpc://\S+ \(\d+ slots\): (\d+) jobs", result.output)
+    assert 0 < int(share) < len(reference)
 
 
 def test_the_three_workers_differ_in_size(cluster: Cluster) -> None:
@@ -73,7 +88,7 @@ def test_worker_4_cannot_be_reached_from_the_clients_network(cluster: Cluster) -
 
 
 def test_nothing_listens_where_other_machines_could_reach_it(cluster: Cluster) -> None:
-    for service in ("worker-1", "worker-2", "worker-3", "gateway"):
+    for service in ("worker-1", "worker-2", "worker-3", "worker-5", "gateway"):
         ports = cluster.container(service).attrs["NetworkSettings"]["Ports"]
         published = [binding["HostIp"] for bindings in ports.values() for binding in bindings or []]
         assert published
@@ -81,7 +96,7 @@ def test_nothing_listens_where_other_machines_could_reach_it(cluster: Cluster) -
 
 
 def test_every_service_is_hardened(cluster: Cluster) -> None:
-    for number in (1, 2, 3, 4):
+    for number in (1, 2, 3, 4, 5):
         config = cluster.container(f"worker-{number}").attrs["HostConfig"]
         assert config["ReadonlyRootfs"]
         assert config["CapDrop"] == ["ALL"]
