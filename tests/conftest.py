@@ -6,7 +6,7 @@ import signal
 
 
 def pytest_configure() -> None:
-    """A shell starts what it puts into the background with these ignored, and every program of a test would inherit it."""
+    """A shell has what it puts into the background ignore these, and every program of a test would inherit that."""
     for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, default)
