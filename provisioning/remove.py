@@ -8,6 +8,7 @@ import shlex
 from provisioning import firewall, packages, record, render, service
 from provisioning.facts import gather
 from provisioning.families import Family
+from provisioning.kinds import DISTPLUSPLUSD
 from provisioning.provision import ensure_no_tunnel_account
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
@@ -45,7 +46,7 @@ def _remove_worker(host: Host, known: Record) -> None:
         "service stopped",
         f"! systemctl is-active -q {render.UNIT} && ! systemctl is-enabled -q {render.UNIT}",
         f"systemctl disable -q --now {render.UNIT}",
-        timeout_s=120,
+        timeout_s=120 + known.kind.stop_s,
     )
     known = ensure_no_tunnel_account(host, known)
     known = firewall.ensure(host, known, ())
@@ -69,6 +70,8 @@ def _remove_worker(host: Host, known: Record) -> None:
         f"rm -rf {_JOURNALS}",
     )
     host.ensure_absent(render.COMPILERS_DIR)
+    if known.kind is DISTPLUSPLUSD:
+        host.ensure_absent(render.SOFTWARE_DIR, then=f"rm -rf {render.SOFTWARE_DIR}.new")
     _remove_links(host, known)
     _remove_packages(host, known, family)
 
