@@ -82,7 +82,9 @@ def known_as(host: Host, kind: Kind, in_container: bool = False) -> Record:
         return Record()
     if (known.daemon, bool(known.images)) != (kind.name, in_container):
         made = f"runs {known.daemon}{' in a container' if known.images else ''}"
-        raise HostError(f"is a worker already that {made}; `fab remove {host.remote.name}` takes that away first")
+        raise HostError(
+            f"is, or began to become, a worker that {made}; `fab remove {host.remote.name}` takes that away first"
+        )
     return known
 
 

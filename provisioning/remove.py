@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 
 from provisioning import firewall, packages, record, render, service
@@ -71,16 +72,19 @@ def _remove_worker(host: Host, known: Record) -> None:
     )
     host.ensure_absent(render.COMPILERS_DIR)
     if known.kind is DISTPLUSPLUSD:
-        host.ensure_absent(render.SOFTWARE_DIR, then=f"rm -rf {render.SOFTWARE_DIR}.new")
+        host.ensure_absent(render.SOFTWARE_DIR)
+        host.ensure_absent(render.FRESH_SOFTWARE_DIR)
     _remove_links(host, known)
     _remove_packages(host, known, family)
 
 
 def _remove_links(host: Host, known: Record) -> None:
-    for link in known.links:
-        # Its directory only if that is empty now: else it is the package's.
-        script = f"rm -f {link}; rmdir --ignore-fail-on-non-empty $(dirname {link})"
-        host.ensure(f"no link {link}", f"[ ! -L {link} ]", script)
+    if links := shlex.join(known.links):
+        present = f"for link in {links}; do [ ! -L $link ] || exit 1; done"
+        # Their directory only if that is empty now: else it is the package's.
+        directories = shlex.join(dict.fromkeys(os.path.dirname(link) for link in known.links))
+        script = f"rm -f {links}; rmdir --ignore-fail-on-non-empty {directories} 2>/dev/null; :"
+        host.ensure(f"no links to compilers: {len(known.links)}", present, script)
 
 
 def _remove_packages(host: Host, known: Record, family: Family) -> None:

@@ -19,6 +19,7 @@ COMPILERS_DIR = "/usr/local/lib/distcc-worker"
 # What distplusplusd is made of, and the file in it that tells which version that is.
 SOFTWARE_DIR = "/usr/local/lib/distplusplusd"
 SOFTWARE_FILE = f"{SOFTWARE_DIR}/version"
+FRESH_SOFTWARE_DIR = f"{SOFTWARE_DIR}.new"
 # The compilers that distplusplusd may run; its documentation names this directory.
 SERVER_LINKS_DIR = "/usr/libexec/distplusplus"
 TLS_DIR = f"{STATE_DIR}/tls"

@@ -132,8 +132,11 @@ def ensure(host: Host, python: Python) -> None:
         host.change(f"{what}, sent over ssh", ":")
         return
     archive = _archive(python)
-    fresh = f"{render.SOFTWARE_DIR}.new"
-    script = f"rm -rf {fresh} && mkdir -p -m 0755 {fresh} && tar -C {fresh} --no-same-owner -xzf - && sync -f {fresh}"
+    fresh = render.FRESH_SOFTWARE_DIR
+    script = (
+        f"rm -rf {fresh} && mkdir -p -m 0755 {fresh} && tar -C {fresh} --no-same-owner -xzf - && sync -f {fresh}"
+        f" || {{ rm -rf {fresh}; exit 1; }}"
+    )
     chunks = (archive[start : start + _CHUNK_BYTES] for start in range(0, len(archive), _CHUNK_BYTES))
     host.remote.feed(what, script, chunks, _SEND_S)
     host.change(

@@ -99,7 +99,7 @@ def _task(*iterable: str, **help_texts: str) -> Callable[[Callable[..., None]], 
     tunnel_key="file with public keys that may open tunnels (ssh://) to it; may be repeated",
     compiler="gcc, gcc-N, clang or clang-N (default: gcc); may be repeated",
     jobs="jobs at once (0: from CPUs and memory)",
-    nice="niceness of the compilers, 0 to 19 (-1: from CPUs and memory)",
+    nice="niceness of the compilers, 0 to 19 (default: from CPUs and memory)",
     dry_run=_DRY_RUN,
     proof="--no-proof: do not compile through the worker at the end",
 )
