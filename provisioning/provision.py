@@ -175,7 +175,9 @@ def ensure_links(host: Host, known: Record) -> Record:
         host.change(f"links to the compilers that {known.daemon} may run", ":")
         return known
     directory, target, *names = found.words
-    look = f"for name in {shlex.join(names)}; do [ -x {directory}/$name ] || echo $name; done"
+    # distplusplusd looks into COMPILERS_DIR itself; what is only there needs no link.
+    needs = "command -v $name >/dev/null || continue;" if target == "itself" else ""
+    look = f"for name in {shlex.join(names)}; do {needs} [ -x {directory}/$name ] || echo $name; done"
     if lacking := host.ask("links", look).words:
         links = (f"{directory}/{name}" for name in lacking)
         known = dataclasses.replace(known, links=tuple(dict.fromkeys((*known.links, *links))))

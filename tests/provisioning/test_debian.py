@@ -8,11 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from distcc_auto.commands.demo import write_program
+from tests.integration.distplusplus.harness import Client
 from tests.provisioning.bare_host import PASSWORD, ROOT, BareHost, environment, fab_command, wait_for
 
 pytestmark = pytest.mark.timeout(400)
@@ -283,6 +285,9 @@ def test_its_key_stays_there_and_its_certificate_is_what_our_configuration_names
 
 def test_without_tls_the_key_goes_and_the_server_is_confined_all_the_same(bare: BareHost) -> None:
     assert f"proved: compiled through grpc://{bare.address} in" in bare.fab(*GRPC)
+    # A name that sync-compilers has made for the service alone.
+    bare.run("mkdir /usr/local/lib/distcc-worker && ln -s /usr/bin/gcc-12 /usr/local/lib/distcc-worker/gcc-77")
+    assert "grpc://worker-1: unchanged" in bare.fab(*GRPC, "--no-proof")
     assert bare.run("ls /etc/distcc-worker").split() == ["provisioned.json"]
     pid = bare.run("systemctl show -p MainPID --value distcc-worker").strip()
     status = dict(line.split(":", 1) for line in bare.run(f"cat /proc/{pid}/status").splitlines())
@@ -295,7 +300,16 @@ def test_without_tls_the_key_goes_and_the_server_is_confined_all_the_same(bare: 
 
 
 def test_distplusplusd_is_drained_resumed_upgraded_and_removed(bare: BareHost, before: dict[str, list[str]]) -> None:
-    assert "changed: drained" in bare.fab("drain", "worker-1")
+    slow = '#!/bin/sh\ncase "$*" in *hello*) sleep 3 ;; esac\nexec gcc "$@"\n'
+    bare.run("cat >/usr/bin/gcc-99; chmod 755 /usr/bin/gcc-99", text=slow)
+    bare.run("ln -s /usr/bin/gcc-99 /usr/libexec/distplusplus/gcc-99")
+    client = Client(f"{bare.address}:3634")
+    with client.channel, ThreadPoolExecutor() as pool:
+        job = pool.submit(client.object, compiler="gcc-99")
+        wait_for("the job has begun", lambda: "sleep" in bare.run("cat /proc/[0-9]*/comm"))
+        assert "changed: drained" in bare.fab("drain", "worker-1")
+        assert job.result(10)
+    bare.run("rm /usr/bin/gcc-99 /usr/libexec/distplusplus/gcc-99")
     status = json.loads(bare.fab("status", "worker-1", "--json"))["workers"][0]
     assert (status["service"], status["daemon"].split()[0]) == ("drained", "distplusplusd")
     assert "1 changed" in bare.fab("resume", "worker-1")
