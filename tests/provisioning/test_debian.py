@@ -317,7 +317,6 @@ def test_distplusplusd_is_drained_resumed_upgraded_and_removed(bare: BareHost, b
     output = bare.fab("upgrade", "worker-1")
     assert "changed: drained" in output
     assert "sent over ssh" in output
-    assert "worker-1: unchanged" in bare.fab("upgrade", "worker-1")
     assert json.loads(bare.fab("status", "worker-1", "--json"))["workers"][0]["service"] == "running"
     bare.fab("remove", "worker-1")
     assert bare.packages() == before["packages"]
