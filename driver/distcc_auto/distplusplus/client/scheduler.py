@@ -103,7 +103,12 @@ class Scheduler:
             try:
                 request = job.request(server, self._name_on(server, job))
                 request.uuid = uuid
-                return server, await server.distribute(request, job.settings)
+                request.reserveNext = True
+                answer = await server.distribute(request, job.settings)
+                if answer.next.uuid:
+                    server.active += 1
+                    self._grant(server, answer.next.uuid)
+                return server, answer
             except FullError:
                 pass  # the reservation had run out: ask for another one
             except ServerLostError as error:
