@@ -32,7 +32,8 @@ from provisioning.upgrade import upgrade as upgrade_host
 
 _ValueT = TypeVar("_ValueT")
 _HOST_HELP = {
-    "host": "a host, as ssh and the inventory know it; `fab TASK HOST...` says the same",
+    "host": "a host as ssh and the inventory know it, or an entry: grpc://NAME runs distplusplusd; `fab TASK HOST...` "
+    "says the same",
     "group": "the hosts of this group of the inventory",
     "inventory": "the inventory (default: $DISTCC_AUTO_INVENTORY or ~/.config/distcc-auto/inventory.toml)",
 }
