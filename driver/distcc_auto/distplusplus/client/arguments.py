@@ -45,45 +45,50 @@ _HOME = re.compile(
 )
 _LANGUAGE_OF_ENDING: Mapping[str, pb.Language] = {
     ".c": pb.C,
-    ".i": pb.C,
-    **dict.fromkeys((".cc", ".cp", ".cxx", ".cpp", ".CPP", ".c++", ".C", ".ii"), pb.CXX),
-    **dict.fromkeys((".m", ".mi"), pb.OBJECTIVE_C),
-    **dict.fromkeys((".mm", ".M", ".mii"), pb.OBJECTIVE_CXX),
+    **dict.fromkeys((".cc", ".cp", ".cxx", ".cpp", ".CPP", ".c++", ".C"), pb.CXX),
+    ".m": pb.OBJECTIVE_C,
+    **dict.fromkeys((".mm", ".M"), pb.OBJECTIVE_CXX),
 }
 _LANGUAGE_OF_OPTION: Mapping[str, pb.Language] = {
     "c": pb.C,
-    "cpp-output": pb.C,
     "c++": pb.CXX,
-    "c++-cpp-output": pb.CXX,
     "objective-c": pb.OBJECTIVE_C,
-    "objective-c-cpp-output": pb.OBJECTIVE_C,
     "objective-c++": pb.OBJECTIVE_CXX,
-    "objective-c++-cpp-output": pb.OBJECTIVE_CXX,
 }
-_ASSEMBLY_ENDINGS = frozenset({".s", ".S", ".sx", ".asm"})
-_HEADER_ENDINGS = frozenset({".h", ".hh", ".hp", ".hxx", ".hpp", ".HPP", ".h++", ".H", ".tcc"})
+# What is preprocessed already: there is nothing left to do with -E, which writes nothing then.
+_PREPROCESSED_ENDINGS = frozenset({".i", ".ii", ".mi", ".mii"})
 # What a server would take, but which needs this machine.
 _AT_HOME: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-E|--preprocess|-P?E"), "only preprocesses"),
-    (re.compile(r"-M|-MM|--dependencies|--user-dependencies|-M\w*-E"), "only lists dependencies"),
-    (re.compile(r"-fsyntax-only|-###|-fdirectives-only|-MJ.*"), "is not a compile to one object"),
-    (re.compile(r"-fprofile-(use|instr-use).*"), "reads a profile of this machine"),
-    (re.compile(r"-v|--verbose|-time|-ftime-report.*|-H|-Q"), "is asked to tell about the compiler's run"),
-    (re.compile(r"-Wp,.*(-M[FTQ]?,|-M[MD]?$).*|-Wp,-E.*"), "passes output options on to the preprocessor"),
-    (re.compile(r"-f(no-)?working-directory|-fpreprocessed|-traditional(-cpp)?|-no-integrated-cpp|-save-temps.*"),
+    (re.compile(r"-E|--preprocess"), "only preprocesses"),
+    (re.compile(r"-M|-MM|--dependencies|--user-dependencies"), "only lists dependencies"),
+    (re.compile(r"-fsyntax-only|-###|-MJ.*"), "is not a compile to one object"),
+    (re.compile(r"-fprofile-(use|instr-use).*|-fbranch-probabilities"), "reads a profile of this machine"),
+    (re.compile(r"-v|--verbose|-time|-ftime-(report|trace).*|-f(pre-ipa-|post-ipa-)?mem-report.*|-fstats|-H|-Q"
+                r"|-R.*|-fopt-info.*|-fsave-optimization-record.*"),
+     "is asked to tell about the compiler's run"),
+    (re.compile(r"-f(no-)?working-directory|-fpreprocessed|-traditional(-cpp)?|-no-integrated-cpp|-save-temps.*"
+                r"|-f(no-)?directives-only|-P|-CC?|-d[DIMNU]+|-fminimize-whitespace|-frewrite-\w+|-fuse-line-directives"),
      "changes how preprocessing and compiling go together"),
+    (re.compile(r"-fverbose-asm|-fcoverage-mapping|-gembed-source"
+                r"|-fdiagnostics-(parseable-fixits|generate-patch|print-source-range-info|absolute-paths|format=.*)"),
+     "shows the source as it is before preprocessing"),
 )  # fmt: skip
+# GCC's compiler reads all that -Wp and -Xpreprocessor pass on. These it reads for the preprocessor alone.
+_PASSED_WITH_VALUE = frozenset("-MD -MMD -I -D -U -include -imacros -iquote -isystem -idirafter".split())  # noqa: SIM905
+_PASSED = re.compile(r"-[IDU].+|-i(?:nclude|macros|quote|system|dirafter).+|-MP|-undef|-nostdinc", re.DOTALL)
 # Warnings that a compiler gives or not by what a macro hides, which preprocessed text does not tell:
 # -Wparentheses-equality of clang, for one, on every `if ((a == b))` that a macro made.
 _CHANGED_BY_PREPROCESSING = re.compile(
     r"\[-W(?:error[=,])*,?(?:-W)?(?:parentheses-equality|tautological[\w-]*|self-assign[\w-]*|implicit-fallthrough=?"
     r"|misleading-indentation|duplicated-branches|logical-op|extra-semi[\w-]*|constant-logical-operand"
-    r"|unreachable-code[\w-]*|null-conversion|unused-value|empty-body|compare-distinct-pointer-types|address)\b"
+    r"|unreachable-code[\w-]*|null-conversion|unused-value|empty-body|compare-distinct-pointer-types|address"
+    r"|unevaluated-expression|pointer-bool-conversion|old-style-cast|zero-as-null-pointer-constant)\b"
 )
-# The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT).
+# The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT; clang's Driver.cpp).
 _ENVIRONMENT_AT_HOME = (
     "COMPILER_PATH", "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "GCC_COMPARE_DEBUG",
-    "CCC_OVERRIDE_OPTIONS", "COMPILER_NAME",
+    "GCC_EXTRA_DIAGNOSTIC_OUTPUT", "CCC_OVERRIDE_OPTIONS", "CC_PRINT_OPTIONS", "CC_PRINT_HEADERS",
+    "CC_LOG_DIAGNOSTICS", "CC_PRINT_PROC_STAT",
 )  # fmt: skip
 
 
@@ -121,6 +126,8 @@ class _Command:
     stop: str = ""
     output: str | None = None
     language: str = ""
+    # What -Wp and -Xpreprocessor pass on.
+    passed: list[str] = field(default_factory=list)
     home: str = ""
     writes_dependencies: bool = False
     names_dependencies: bool = False
@@ -150,8 +157,8 @@ def classify(
         return local
     source = command.inputs[0]
     language = _language(command, source, compiler)
-    if language is None:
-        return Local(f"{os.path.basename(source)} is not C, C++ or Objective-C")
+    if isinstance(language, str):
+        return Local(language)
     output = command.output or _default_output(source, command.stop)
     colour = ["-fdiagnostics-color=always"] if coloured and not command.colour else []
     remote = (*command.remote, *colour, command.stop)
@@ -188,6 +195,12 @@ def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
         return Local("a test of configure: here it is faster")
     if command.output == "-":
         return Local("the output goes to standard output")
+    if command.output == "":
+        return Local("the output has no name")
+    if command.output and os.path.basename(command.output) == base:
+        return Local("the output has the source's name")
+    if not _is_for_preprocessor(command.passed):
+        return Local("-Wp or -Xpreprocessor passes on what is more than the preprocessor's")
     for name in _ENVIRONMENT_AT_HOME:
         if environ.get(name):
             return Local(f"{name} is set")
@@ -235,7 +248,7 @@ def _take(command: _Command, argument: str, value: str | None) -> None:
     if argument in ("-x", "--language") or argument.startswith(("-x", "--language=")):
         _take_language(command, argument, value)
     else:
-        _note(command, argument)
+        _note(command, argument, value)
         if not (argument in _HOME_WITH_VALUE if value is not None else _HOME.fullmatch(argument)):
             command.remote += [argument] if value is None else [argument, value]
     command.kept += [argument] if value is None else [argument, value]
@@ -244,15 +257,30 @@ def _take(command: _Command, argument: str, value: str | None) -> None:
 def _take_language(command: _Command, argument: str, value: str | None) -> None:
     if command.inputs:
         command.home = "-x behind the input file"
-    command.language = value if value is not None else argument.removeprefix("-x").removeprefix("-language=")
+    command.language = value if value is not None else re.sub(r"-x|--language=", "", argument, count=1)
 
 
-def _note(command: _Command, argument: str) -> None:
+def _is_for_preprocessor(passed: Sequence[str]) -> bool:
+    words = iter(passed)
+    for word in words:
+        if word in _PASSED_WITH_VALUE:
+            if next(words, "-").startswith("-"):
+                return False
+        elif not _PASSED.fullmatch(word):
+            return False
+    return True
+
+
+def _note(command: _Command, argument: str, value: str | None) -> None:
     """Remembers what an argument means for us."""
     for pattern, reason in _AT_HOME:
         if pattern.fullmatch(argument):
             command.home = command.home or f"{argument} {reason}"
-    if argument in ("-MD", "-MMD", "--write-dependencies", "--write-user-dependencies"):
+    if argument.startswith("-Wp,"):
+        command.passed += argument.split(",")[1:]
+    elif argument == "-Xpreprocessor" and value is not None:
+        command.passed.append(value)
+    elif argument in ("-MD", "-MMD", "--write-dependencies", "--write-user-dependencies"):
         command.writes_dependencies = True
     elif argument.startswith("-MF"):
         command.names_dependencies = True
@@ -264,13 +292,20 @@ def _note(command: _Command, argument: str) -> None:
         command.fallthrough = True
 
 
-def _language(command: _Command, source: str, compiler: str) -> pb.Language | None:
+def _language(command: _Command, source: str, compiler: str) -> pb.Language | str:
+    """The language of the source, or why it cannot be preprocessed here and compiled there."""
+    name = os.path.basename(source)
     if command.language and command.language != "none":
-        return _LANGUAGE_OF_OPTION.get(command.language)
+        by_option = _LANGUAGE_OF_OPTION.get(command.language)
+        return by_option or f"{name} is {command.language}, which is compiled here"
     ending = os.path.splitext(source)[1]
+    if ending in _PREPROCESSED_ENDINGS:
+        return f"{name} is preprocessed already"
     language = _LANGUAGE_OF_ENDING.get(ending)
     # g++ compiles C sources as C++ (g++(1)).
-    return pb.CXX if language == pb.C and "++" in os.path.basename(compiler) else language
+    if language == pb.C and "++" in os.path.basename(compiler):
+        return pb.CXX
+    return language or f"{name} is not C, C++ or Objective-C"
 
 
 def _default_output(source: str, stop: str) -> str:

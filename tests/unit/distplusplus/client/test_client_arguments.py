@@ -38,7 +38,7 @@ def compile_of(command: str, *, clang: bool = False, coloured: bool = False) -> 
         ("g++ -c a.cc -o a.o", "a.cc", "a.o", pb.CXX),
         ("g++ -c a.c", "a.c", "a.o", pb.CXX),
         ("gcc -x c++ -c a.weird", "a.weird", "a.o", pb.CXX),
-        ("gcc -c a.i", "a.i", "a.o", pb.C),
+        ("gcc --language=c++ -c a.c", "a.c", "a.o", pb.CXX),
         ("gcc -c 'a b.c' -o 'ü x.o'", "a b.c", "ü x.o", pb.C),
         ("clang -c -- -a.c", "-a.c", "-a.o", pb.C),
         ("gcc -MD -MF d -I inc -D X=1 -c a.m", "a.m", "a.o", pb.OBJECTIVE_C),
@@ -69,7 +69,17 @@ def test_single_compiles_are_recognised(command: str, source: str, output: str, 
         ("gcc -c a.s", "not C, C++ or Objective-C"),
         ("gcc -c a.S", "not C, C++ or Objective-C"),
         ("gcc -c a.h", "not C, C++ or Objective-C"),
-        ("g++ -x c++-header -c a.hh", "not C, C++ or Objective-C"),
+        ("g++ -x c++-header -c a.hh", "c++-header"),
+        ("gcc -c a.i", "preprocessed already"),
+        ("g++ -c a.ii", "preprocessed already"),
+        ("gcc -x cpp-output -c a.c", "cpp-output"),
+        ("gcc -dM -c a.c", "preprocessing and compiling"),
+        ("gcc -Wp,-O2 -c a.c", "more than the preprocessor's"),
+        ("gcc -Xpreprocessor -MT -Xpreprocessor t -c a.c", "more than the preprocessor's"),
+        ("gcc -Wp,-MD -c a.c", "more than the preprocessor's"),
+        ("gcc -c a.c -o sub/a.c", "the source's name"),
+        ("gcc -c a.c -o ''", "no name"),
+        ("gcc -S -fverbose-asm a.c", "before preprocessing"),
         ("gcc -c a.c -o -", "standard output"),
         ("gcc -c a.c -o", "lacks its value"),
         ("gcc -c -S a.c", "-c and -S"),
@@ -105,6 +115,16 @@ def test_the_server_gets_neither_input_nor_output_nor_what_preprocessing_used_up
         " -Wp,-DX"
     )
     assert found.remote == ("-O2", "-Wall", "-std=c11", "-c")
+
+
+@pytest.mark.parametrize(
+    "passed",
+    ["-Wp,-DX=1,-UY", "-Wp,-D_FORTIFY_SOURCE=2", "-Wp,-MMD,.a.o.d", "-Wp,-MD,a.d,-MP", "-Wp,-I,inc", "-Wp,-MD -Wp,a.d"],
+)
+def test_what_is_passed_to_the_preprocessor_alone_is_used_up_here(passed: str) -> None:
+    found = compile_of(f"gcc {passed} -c a.c")
+    assert found.remote == ("-c",)
+    assert passed.split(maxsplit=1)[0] in found.preprocess
 
 
 def test_the_preprocessor_gets_everything_else_in_order() -> None:
