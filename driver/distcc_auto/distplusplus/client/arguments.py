@@ -12,84 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from distcc_auto.distplusplus.client import rules
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.server import arguments as server_arguments
 from distcc_auto.distplusplus.server.errors import Refused
-
-_COMPILER = re.compile(r"(?:.+-)?(?P<name>gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?")
-
-# The value is the next argument (gcc 12 `--help=separate`, clang 14's Options.td), so it is no input.
-_WITH_VALUE = frozenset(
-    """
-    -o -x -I -D -U -A -B -L -l -u -z -T -e -F -MF -MT -MQ -MJ -include -imacros -include-pch -iquote -isystem
-    -idirafter -iprefix -iwithprefix -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem
-    -isystem-after -iwithsysroot -Xpreprocessor -Xassembler -Xlinker -Xclang -Xanalyzer -Xarch_host -Xarch_device
-    -mllvm -target -arch -aux-info -dumpbase -dumpbase-ext -dumpdir -wrapper -specs -framework -rpath -param
-    --param --sysroot --include --imacros --include-directory --define-macro --undefine-macro --output --language
-    --prefix --library-directory -G
-    """.split()  # noqa: SIM905  (a table of 60 words)
-)
-# Read by the preprocessor or the linker alone; what is preprocessed at home needs none of them on a server.
-_HOME_WITH_VALUE = frozenset(
-    """
-    -I -D -U -A -L -l -u -z -T -e -F -MF -MT -MQ -include -imacros -iquote -isystem -idirafter -iprefix
-    -iwithprefix -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem -isystem-after
-    -iwithsysroot -Xpreprocessor -Xlinker -framework -rpath --sysroot --include --imacros --include-directory
-    --define-macro --undefine-macro --library-directory
-    """.split()  # noqa: SIM905  (a table of 60 words)
-)
-_HOME = re.compile(
-    r"-[IDULl].+|-A[^-].*|-M(?:D|MD|G|P|[FTQ].+)|-W[lp],.*|-i(?:quote|system|dirafter|prefix|withprefix|sysroot).+"
-    r"|-imacros.+|-include(?!-pch).+|-nostdinc(?:\+\+)?|-undef|-P|-CC?|--sysroot=.*|--(?:include|imacros)=.*",
-    re.DOTALL,
-)
-_LANGUAGE_OF_ENDING: Mapping[str, pb.Language] = {
-    ".c": pb.C,
-    **dict.fromkeys((".cc", ".cp", ".cxx", ".cpp", ".CPP", ".c++", ".C"), pb.CXX),
-    ".m": pb.OBJECTIVE_C,
-    **dict.fromkeys((".mm", ".M"), pb.OBJECTIVE_CXX),
-}
-_LANGUAGE_OF_OPTION: Mapping[str, pb.Language] = {
-    "c": pb.C,
-    "c++": pb.CXX,
-    "objective-c": pb.OBJECTIVE_C,
-    "objective-c++": pb.OBJECTIVE_CXX,
-}
-# What is preprocessed already: there is nothing left to do with -E, which writes nothing then.
-_PREPROCESSED_ENDINGS = frozenset({".i", ".ii", ".mi", ".mii"})
-# What a server would take, but which needs this machine.
-_AT_HOME: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-E|--preprocess"), "only preprocesses"),
-    (re.compile(r"-M|-MM|--dependencies|--user-dependencies"), "only lists dependencies"),
-    (re.compile(r"-fsyntax-only|-###|-MJ.*"), "is not a compile to one object"),
-    (re.compile(r"-fprofile-(use|instr-use).*|-fbranch-probabilities"), "reads a profile of this machine"),
-    (re.compile(r"-v|--verbose|-time|-ftime-(report|trace).*|-f(pre-ipa-|post-ipa-)?mem-report.*|-fstats|-H|-Q"
-                r"|-R.*|-fopt-info.*|-fsave-optimization-record.*"),
-     "is asked to tell about the compiler's run"),
-    (re.compile(r"-f(no-)?working-directory|-fpreprocessed|-traditional(-cpp)?|-no-integrated-cpp|-save-temps.*"
-                r"|-f(no-)?directives-only|-P|-CC?|-d[DIMNU]+|-fminimize-whitespace|-frewrite-\w+|-fuse-line-directives"),
-     "changes how preprocessing and compiling go together"),
-    (re.compile(r"-fverbose-asm|-fcoverage-mapping|-gembed-source"
-                r"|-fdiagnostics-(parseable-fixits|generate-patch|print-source-range-info|absolute-paths|format=.*)"),
-     "shows the source as it is before preprocessing"),
-)  # fmt: skip
-# GCC's compiler reads all that -Wp and -Xpreprocessor pass on. These it reads for the preprocessor alone.
-_PASSED_WITH_VALUE = frozenset("-MD -MMD -I -D -U -include -imacros -iquote -isystem -idirafter".split())  # noqa: SIM905
-_PASSED = re.compile(r"-[IDU].+|-i(?:nclude|macros|quote|system|dirafter).+|-MP|-undef|-nostdinc", re.DOTALL)
-# Warnings that a compiler gives or not by what a macro hides, which preprocessed text does not tell:
-# -Wparentheses-equality of clang, for one, on every `if ((a == b))` that a macro made.
-_CHANGED_BY_PREPROCESSING = re.compile(
-    r"\[-W(?:error[=,])*,?(?:-W)?(?:parentheses-equality|tautological[\w-]*|self-assign[\w-]*|implicit-fallthrough=?"
-    r"|misleading-indentation|duplicated-branches|logical-op|extra-semi[\w-]*|constant-logical-operand"
-    r"|unreachable-code[\w-]*|null-conversion|unused-value|empty-body|compare-distinct-pointer-types|address"
-    r"|unevaluated-expression|pointer-bool-conversion|old-style-cast|zero-as-null-pointer-constant)\b"
-)
-# The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT; clang's Driver.cpp).
-_ENVIRONMENT_AT_HOME = (
-    "COMPILER_PATH", "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "GCC_COMPARE_DEBUG",
-    "GCC_EXTRA_DIAGNOSTIC_OUTPUT", "CCC_OVERRIDE_OPTIONS", "CC_PRINT_OPTIONS", "CC_PRINT_HEADERS",
-    "CC_LOG_DIAGNOSTICS", "CC_PRINT_PROC_STAT",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -139,13 +65,13 @@ class _Command:
 
 def compiler_name(path: str) -> str | None:
     """`gcc`, `clang++` ... if the program is called like a compiler, whatever its target and version; else None."""
-    found = _COMPILER.fullmatch(os.path.basename(path))
+    found = rules.COMPILER.fullmatch(os.path.basename(path))
     return found["name"] if found else None
 
 
 def is_changed_by_preprocessing(messages: str) -> bool:
     """Whether a compiler that had not been given preprocessed text might not have said this."""
-    return _CHANGED_BY_PREPROCESSING.search(messages) is not None
+    return rules.CHANGED_BY_PREPROCESSING.search(messages) is not None
 
 
 def classify(
@@ -201,7 +127,7 @@ def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
         return Local("the output has the source's name")
     if not _is_for_preprocessor(command.passed):
         return Local("-Wp or -Xpreprocessor passes on what is more than the preprocessor's")
-    for name in _ENVIRONMENT_AT_HOME:
+    for name in rules.ENVIRONMENT_AT_HOME:
         if environ.get(name):
             return Local(f"{name} is set")
     return None
@@ -213,7 +139,7 @@ def _take_apart(arguments: Sequence[str]) -> _Command:
     while position < len(arguments):
         argument = arguments[position]
         value = None
-        if argument in _WITH_VALUE:
+        if argument in rules.WITH_VALUE:
             if position + 1 == len(arguments):
                 command.home = f"{argument} lacks its value"
                 break
@@ -249,7 +175,7 @@ def _take(command: _Command, argument: str, value: str | None) -> None:
         _take_language(command, argument, value)
     else:
         _note(command, argument, value)
-        if not (argument in _HOME_WITH_VALUE if value is not None else _HOME.fullmatch(argument)):
+        if not (argument in rules.HOME_WITH_VALUE if value is not None else rules.HOME.fullmatch(argument)):
             command.remote += [argument] if value is None else [argument, value]
     command.kept += [argument] if value is None else [argument, value]
 
@@ -263,17 +189,17 @@ def _take_language(command: _Command, argument: str, value: str | None) -> None:
 def _is_for_preprocessor(passed: Sequence[str]) -> bool:
     words = iter(passed)
     for word in words:
-        if word in _PASSED_WITH_VALUE:
+        if word in rules.PASSED_WITH_VALUE:
             if next(words, "-").startswith("-"):
                 return False
-        elif not _PASSED.fullmatch(word):
+        elif not rules.PASSED.fullmatch(word):
             return False
     return True
 
 
 def _note(command: _Command, argument: str, value: str | None) -> None:
     """Remembers what an argument means for us."""
-    for pattern, reason in _AT_HOME:
+    for pattern, reason in rules.AT_HOME:
         if pattern.fullmatch(argument):
             command.home = command.home or f"{argument} {reason}"
     if argument.startswith("-Wp,"):
@@ -296,12 +222,12 @@ def _language(command: _Command, source: str, compiler: str) -> pb.Language | st
     """The language of the source, or why it cannot be preprocessed here and compiled there."""
     name = os.path.basename(source)
     if command.language and command.language != "none":
-        by_option = _LANGUAGE_OF_OPTION.get(command.language)
+        by_option = rules.LANGUAGE_OF_OPTION.get(command.language)
         return by_option or f"{name} is {command.language}, which is compiled here"
     ending = os.path.splitext(source)[1]
-    if ending in _PREPROCESSED_ENDINGS:
+    if ending in rules.PREPROCESSED_ENDINGS:
         return f"{name} is preprocessed already"
-    language = _LANGUAGE_OF_ENDING.get(ending)
+    language = rules.LANGUAGE_OF_ENDING.get(ending)
     # g++ compiles C sources as C++ (g++(1)).
     if language == pb.C and "++" in os.path.basename(compiler):
         return pb.CXX

@@ -201,6 +201,8 @@ def _take_special(scan: _Scan, argument: str) -> bool:  # noqa: PLR0912  # a tab
     elif argument == "-ftime-trace":
         scan.extras.add(Extra.TIME_TRACE)
     elif argument in ("-fsave-optimization-record", "-fsave-optimization-record=yaml"):
+        if not scan.clang:
+            raise _not_allowed(argument, "makes a file that names the worker's own files")
         scan.extras.add(Extra.OPTIMIZATION_RECORD)
     else:
         return False

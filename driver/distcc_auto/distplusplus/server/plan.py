@@ -37,7 +37,6 @@ _EXTRA_ENDINGS = {
     ".su": (Extra.STACK_USAGE, pb.FurtherOutput.STACK_USAGE),
     ".ci": (Extra.CALLGRAPH, pb.FurtherOutput.CALLGRAPH),
     ".opt.yaml": (Extra.OPTIMIZATION_RECORD, pb.FurtherOutput.OPTIMIZATION_RECORD),
-    ".opt-record.json.gz": (Extra.OPTIMIZATION_RECORD, pb.FurtherOutput.OPTIMIZATION_RECORD),
     ".json": (Extra.TIME_TRACE, pb.FurtherOutput.TIME_TRACE),
 }
 
@@ -236,7 +235,8 @@ def _clang_names(request: pb.CompileRequest, arguments: Arguments, output: str) 
     own = [argument.partition("=")[0] for argument in arguments.kept]
     if (
         request.cwd
-        and (arguments.debug or arguments.coverage)  # .gcno names the directory, too
+        # .gcno names the directory, too, and so does what an optimization record needs of debug information.
+        and (arguments.debug or arguments.coverage or Extra.OPTIMIZATION_RECORD in arguments.extras)
         and not {"-fdebug-compilation-dir", "-ffile-compilation-dir"} & set(own)
     ):
         names.append(f"-fdebug-compilation-dir={request.cwd}")
