@@ -288,6 +288,9 @@ def test_wrong_settings_are_told_and_the_compiler_runs(home: Home) -> None:
     done = home.compile("gcc", "-c", "a.c", DISTPLUSPLUS_FALLBACK="never")
     assert done.returncode == 0
     assert "DISTPLUSPLUS_FALLBACK (environment): 'never' is none of local, wait, fail" in done.stderr
+    # A test of configure counts the lines.
+    home.write("conftest.c", HELLO)
+    assert home.compile("gcc", "-c", "conftest.c", DISTPLUSPLUS_FALLBACK="other").stderr == ""
 
 
 def test_explain_tells_where_and_why(home: Home) -> None:
@@ -303,6 +306,14 @@ def test_explain_tells_where_and_why(home: Home) -> None:
 
 
 def test_own_options() -> None:
-    for option, status in (("--version", 0), ("--help", 0), ("--nonsense", 2)):
+    for option, status, said in (
+        ("--version", 0, "distplusplus 0."),
+        ("--help", 0, "--explain "),
+        ("--nonsense", 96, "--nonsense (distplusplus --help tells more)"),
+        ("--explain", 96, "expected a compiler"),
+        ("-c", 96, "-c (distplusplus --help tells more)"),
+        ("--install-symlinks=", 96, "has no name"),
+    ):
         done = subprocess.run([LAUNCHER, option], capture_output=True, text=True, timeout=30, check=False)
-        assert (done.returncode, "distplusplus" in done.stdout + done.stderr) == (status, True)
+        assert done.returncode == status, done
+        assert said in done.stdout + done.stderr

@@ -15,6 +15,8 @@ from functools import lru_cache
 from distcc_auto.distplusplus.client import rules
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.server import arguments as server_arguments
+from distcc_auto.distplusplus.server import plan as server_plan
+from distcc_auto.distplusplus.server.arguments import Extra
 from distcc_auto.distplusplus.server.errors import Refused
 
 
@@ -93,14 +95,17 @@ def classify(
             text.encode()
     except UnicodeEncodeError:
         return Local("a name or an argument is not UTF-8, which the protocol needs")
-    verdict = _servers_verdict(remote, clang)
-    if isinstance(verdict, str):
-        return Local(verdict)
+    try:
+        extras = _further_outputs(remote, clang)
+        server_plan.check_name(os.path.basename(source))
+        server_plan.check_output(output, extras)
+    except Refused as refused:
+        return Local(str(refused))
     added = [*_dependency_arguments(command, source, output), *colour]
     if command.fallthrough and not clang:
         added.append("-C")
     preprocess = (*command.kept, *added, "-E")
-    return Compile(source, output, language, preprocess, remote, clang, verdict)
+    return Compile(source, output, language, preprocess, remote, clang, bool(extras))
 
 
 def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
@@ -252,10 +257,6 @@ def _dependency_arguments(command: _Command, source: str, output: str) -> list[s
 
 
 @lru_cache(maxsize=4096)  # the arguments of a target's sources are the same
-def _servers_verdict(remote: tuple[str, ...], clang: bool) -> str | bool:
-    """Why a server would not take these arguments; else whether the job has further outputs."""
-    try:
-        checked = server_arguments.check(remote, clang=clang)
-    except Refused as refused:
-        return str(refused)
-    return bool(checked.extras)
+def _further_outputs(remote: tuple[str, ...], clang: bool) -> frozenset[Extra]:
+    """Raises Refused for arguments that a server would not take."""
+    return server_arguments.check(remote, clang=clang).extras

@@ -127,7 +127,7 @@ REFUSED: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ),
         (ANY, r"-fprofile-dir(=.*)?", "moves the profile to a directory that only the client has"),
         (ANY, r"-fprofile-abs-path", "names the worker's directories"),
-        (ANY, r"-m(arch|cpu|tune)=native", "means the CPU of the worker here"),
+        (ANY, r"-m(arch|cpu|tune)=native", "would mean the CPU of the worker"),
         (ANY, r"-foffload.* -fopenmp-targets.* --?cuda.* --offload.* -arch", "compiles for a second target"),
         (CLANG, r"-[gf]record-(gcc-switches|command-line)", "records the worker's command line"),
         (ANY, r"-fembed-bitcode.*", "records the worker's command line"),
