@@ -60,7 +60,8 @@ class _Command:
     writes_dependencies: bool = False
     names_dependencies: bool = False
     names_target: bool = False
-    colour: bool = False
+    # Of how messages are shown: what the user says himself.
+    shown: set[str] = field(default_factory=set)
     # GCC reads /* fall through */ where it warns of such; clang does not.
     fallthrough: bool = False
 
@@ -77,9 +78,14 @@ def is_changed_by_preprocessing(messages: str) -> bool:
 
 
 def classify(
-    compiler: str, arguments: Sequence[str], environ: Mapping[str, str], *, clang: bool, coloured: bool = False
+    compiler: str,
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    clang: bool,
+    for_terminal: Sequence[str] = (),
 ) -> Compile | Local:
-    """What the command is. `coloured`: its messages go to a terminal that shows colours."""
+    """What the command is. `for_terminal`: arguments for messages as they would be on the user's terminal."""
     command = _take_apart(arguments)
     if local := _at_home(command, environ):
         return local
@@ -88,8 +94,8 @@ def classify(
     if isinstance(language, str):
         return Local(language)
     output = command.output or _default_output(source, command.stop)
-    colour = ["-fdiagnostics-color=always"] if coloured and not command.colour else []
-    remote = (*command.remote, *colour, command.stop)
+    shown = [argument for argument in for_terminal if argument.partition("=")[0] not in command.shown]
+    remote = (*command.remote, *shown, command.stop)
     try:
         for text in (*remote, source, output):
             text.encode()
@@ -101,7 +107,7 @@ def classify(
         server_plan.check_output(output, extras)
     except Refused as refused:
         return Local(str(refused))
-    added = [*_dependency_arguments(command, source, output), *colour]
+    added = [*_dependency_arguments(command, source, output), *shown]
     if command.fallthrough and not clang:
         added.append("-C")
     preprocess = (*command.kept, *added, "-E")
@@ -217,8 +223,9 @@ def _note(command: _Command, argument: str, value: str | None) -> None:
         command.names_dependencies = True
     elif argument.startswith(("-MT", "-MQ")):
         command.names_target = True
-    elif re.match(r"-f(no-)?(diagnostics-color|color-diagnostics|diagnostics-colour)", argument):
-        command.colour = True
+    elif found := rules.SHOWN.fullmatch(argument):
+        # Whoever has no colours has no links.
+        command.shown |= {f"-f{found[1]}"} if found[1] else {"-fdiagnostics-color", "-fdiagnostics-urls"}
     elif re.fullmatch(r"-W(extra|implicit-fallthrough(=.*)?)?", argument):
         command.fallthrough = True
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from distcc_auto.distplusplus.client import arguments, response_files
+from distcc_auto.distplusplus.client import arguments, response_files, terminal
 from distcc_auto.distplusplus.client.arguments import Compile, Local
 from distcc_auto.distplusplus.client.compile_request import compile_request
 from distcc_auto.distplusplus.client.compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
@@ -88,12 +88,11 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     except UnknownCompilerError as error:
         return Local(str(error), bounded=False)
     environ = request.environ
-    coloured = (
-        bool(request.flags & FLAG_TERMINAL)
-        and environ.get("TERM", "dumb") != "dumb"
-        and environ.get("GCC_COLORS", "default") != ""
-    )
-    found = arguments.classify(request.compiler, expanded, environ, clang=compiler.clang, coloured=coloured)
+    clang = compiler.clang
+    for_terminal = []
+    if request.flags & FLAG_TERMINAL:
+        for_terminal = terminal.arguments(environ, clang=clang, version=compiler.version)
+    found = arguments.classify(request.compiler, expanded, environ, clang=clang, for_terminal=for_terminal)
     if isinstance(found, Compile):
         try:
             request.directory.encode()

@@ -67,6 +67,11 @@ AT_HOME: tuple[tuple[re.Pattern[str], str], ...] = (
 # GCC's compiler reads all that -Wp and -Xpreprocessor pass on. These it reads for the preprocessor alone.
 PASSED_WITH_VALUE = frozenset("-MD -MMD -I -D -U -include -imacros -iquote -isystem -idirafter".split())  # noqa: SIM905
 PASSED = re.compile(r"-[IDU].+|-i(?:nclude|macros|quote|system|dirafter).+|-MP|-undef|-nostdinc", re.DOTALL)
+# What says how messages are shown; `auto` says nothing.
+SHOWN = re.compile(
+    r"-f(?:no-)?(?:diagnostics-color|color-diagnostics)(?:=(?!auto$).*)?|-f(message-length|diagnostics-urls)=(?!auto$).*"
+    r"|-fdiagnostics-plain-output"
+)
 # Warnings that a compiler gives or not by what a macro hides, which preprocessed text does not tell:
 # -Wparentheses-equality of clang, for one, on every `if ((a == b))` that a macro made.
 CHANGED_BY_PREPROCESSING = re.compile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,14 +16,18 @@ from distcc_auto.distplusplus.client.arguments import (
 )
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
+TERMINAL = ("-fdiagnostics-color=always", "-fdiagnostics-urls=always")
 
-def classified(command: str, *, clang: bool = False, coloured: bool = False, **environ: str) -> Compile | Local:
+
+def classified(
+    command: str, *, clang: bool = False, for_terminal: Sequence[str] = (), **environ: str
+) -> Compile | Local:
     compiler, *arguments = shlex.split(command)
-    return classify(compiler, arguments, environ, clang=clang, coloured=coloured)
+    return classify(compiler, arguments, environ, clang=clang, for_terminal=for_terminal)
 
 
-def compile_of(command: str, *, clang: bool = False, coloured: bool = False) -> Compile:
-    found = classified(command, clang=clang, coloured=coloured)
+def compile_of(command: str, *, clang: bool = False, for_terminal: Sequence[str] = ()) -> Compile:
+    found = classified(command, clang=clang, for_terminal=for_terminal)
     assert isinstance(found, Compile), found
     return found
 
@@ -152,11 +157,21 @@ def test_dependencies_are_named_as_without_us(command: str, added: tuple[str, ..
     assert preprocess[len(preprocess) - 1 - len(added) :] == (*added, "-E")
 
 
-def test_colours_are_asked_for_where_the_terminal_would_have_had_them() -> None:
-    assert "-fdiagnostics-color=always" in compile_of("gcc -c a.c", coloured=True).remote
-    assert "-fdiagnostics-color=always" not in compile_of("gcc -c a.c").remote
-    kept = compile_of("gcc -fno-diagnostics-color -c a.c", coloured=True)
-    assert "-fdiagnostics-color=always" not in kept.remote
+@pytest.mark.parametrize(
+    ("said", "added"),
+    [
+        ("", TERMINAL),
+        ("-fdiagnostics-color=auto", TERMINAL),
+        ("-fdiagnostics-color=never", ()),
+        ("-fno-diagnostics-color", ()),
+        ("-fcolor-diagnostics", ()),
+        ("-fdiagnostics-urls=never", TERMINAL[:1]),
+    ],
+)
+def test_messages_are_shown_as_on_the_terminal_unless_the_user_says_how(said: str, added: tuple[str, ...]) -> None:
+    found = compile_of(f"gcc {said} -c a.c", for_terminal=TERMINAL)
+    assert found.remote == (*said.split(), *added, "-c")
+    assert found.preprocess == (*said.split(), "a.c", *added, "-E")
 
 
 def test_gcc_keeps_comments_where_it_would_warn_of_their_absence() -> None:
