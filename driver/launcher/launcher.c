@@ -310,6 +310,7 @@ static void become_agent(int listener, const char *program, const char *director
     if (chdir("/") < 0)
         _exit(127);
     execl(program, program, "--listen-fd=3", (char *)NULL);
+    say("cannot run %s: %s", program, strerror(errno)); /* into the log */
     _exit(127);
 }
 

@@ -179,6 +179,11 @@ def test_without_an_agent_the_compiler_runs(home: Home) -> None:
     assert done.returncode == 0
     assert at_home(done)
     assert (home.work / "a.o").exists()
+    script = home.write("agent", "#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    done = home.compile("gcc", "-c", "a.c", DISTPLUSPLUS_AGENT=str(script))
+    assert (done.returncode, at_home(done)) == (0, True)
+    assert f"cannot run {script}: No such file or directory" in home.log
 
 
 def test_without_servers_the_compiler_runs_and_says_so_once(alone: Home) -> None:
