@@ -21,6 +21,8 @@ from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
 # A reservation that is not answered by then waits for a slot.
 _BLOCKED_S: Final = 0.1
+# Servers keep a reservation for about 1 s. Until then the next job may want it.
+_SPARE_S: Final = 0.5
 # Of servers that cannot keep a reservation waiting; the end of a job of ours counts as well.
 _FULL_RETRY_S: Final = 0.25
 _MAX_ATTEMPTS: Final = 4
@@ -60,6 +62,15 @@ class _Ticket:
     server: Server
     since_s: float
     task: asyncio.Task[None] | None = None
+    is_granted: bool = False
+
+
+@dataclass(frozen=True)
+class _Spare:
+    """A reservation that came when no job wanted it any more."""
+
+    server: Server
+    uuid: str
 
 
 class Scheduler:
@@ -70,6 +81,7 @@ class Scheduler:
         self._servers: dict[ServerSettings, Server] = {}
         self._queue: deque[_Waiting] = deque()
         self._tickets: set[_Ticket] = set()
+        self._spares: list[_Spare] = []
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -187,6 +199,10 @@ class Scheduler:
 
     async def _reservation(self, job: Job, servers: tuple[Server, ...]) -> tuple[Server, str]:
         """A reservation; `active` of its server counts it."""
+        for spare in self._spares:
+            if spare.server in servers:
+                self._spares.remove(spare)
+                return spare.server, spare.uuid
         waiting = _Waiting(job, servers, self._loop.create_future())
         self._queue.append(waiting)
         self._pump()
@@ -234,39 +250,57 @@ class Scheduler:
         ticket = _Ticket(server, self._loop.time())
         self._tickets.add(ticket)
         ticket.task = self._loop.create_task(self._redeem(ticket, settings))
+        # Not the task itself: one that is cancelled before its first step never gets to its end.
+        ticket.task.add_done_callback(lambda _: self._settle(ticket))
 
     async def _redeem(self, ticket: _Ticket, settings: Settings) -> None:
         server = ticket.server
-        kept = False
         try:
             uuid = await server.reserve(settings)
-            kept = self._grant(server, uuid)
+            ticket.is_granted = True
+            self._grant(server, uuid)
         except FullError:
             server.full_until_s = self._loop.time() + _FULL_RETRY_S
         except ServerLostError as error:
             for waiting in self._queue:
                 if server in waiting.servers:
                     waiting.job.notice("warning", f"{server.name}: {error}; going on without it")
-        finally:
-            self._tickets.discard(ticket)
-            if not kept:
-                server.active -= 1
-            self._pump()
 
-    def _grant(self, server: Server, uuid: str) -> bool:
+    def _settle(self, ticket: _Ticket) -> None:
+        self._tickets.discard(ticket)
+        if not ticket.is_granted:
+            ticket.server.active -= 1
+        self._pump()
+
+    def _grant(self, server: Server, uuid: str) -> None:
         for waiting in self._queue:
             if server in waiting.servers and not waiting.granted.done():
                 self._queue.remove(waiting)
                 waiting.granted.set_result((server, uuid))
-                return True
-        return False
+                return
+        spare = _Spare(server, uuid)
+        self._spares.append(spare)
+        self._loop.call_later(_SPARE_S, self._drop, spare)
+
+    def _drop(self, spare: _Spare) -> None:
+        """The server frees it, as nobody has used it."""
+        if spare in self._spares:
+            self._spares.remove(spare)
+            spare.server.active -= 1
+            self._wake()
 
     def _give_back_surplus(self) -> None:
-        """Stops waiting in servers' queues for slots that no job needs any more."""
+        """Stops waiting in servers' queues for slots that no job needs any more.
+
+        What was asked for just now may be granted already, and would be lost for the second that servers keep it: that
+        becomes a spare instead.
+        """
         surplus = len(self._tickets) - len(self._queue)
         if surplus <= 0:
             return
-        for ticket in sorted(self._tickets, key=lambda entry: entry.since_s, reverse=True)[:surplus]:
+        now_s = self._loop.time()
+        blocked = [ticket for ticket in self._tickets if now_s - ticket.since_s >= _BLOCKED_S]
+        for ticket in sorted(blocked, key=lambda entry: entry.since_s, reverse=True)[:surplus]:
             if ticket.task is not None:
                 ticket.task.cancel()
 
