@@ -23,6 +23,9 @@ SOURCES = {
     "pp.c": "#warning first\nint w(void) { int unused; return 0; }\n",
     "pragma.c": '#pragma GCC diagnostic ignored "-Wundef"\n#if FOO\n#endif\nint f(void) { return 0; }\n',
     "cov.c": "#define IF(x) if (x) return 1\nint f(int x) { IF(x); return 2; }\n",
+    "target.c": '#pragma GCC target("avx2")\nint fast =\n#ifdef __AVX2__\n1\n#endif\n+ 0;\n',
+    "include.c": '__asm__(".include \\"a.s\\"");\n',
+    "a.s": ".globl a\na: ret\n",
     "bad.c": "int bad(void) { return x; }\n",
 }
 
@@ -82,6 +85,8 @@ def check(home: Home, command: str, **environ: str) -> None:
         "clang -fprofile-instr-generate -fcoverage-mapping -c cov.c",
         "gcc -fbranch-probabilities -c b.c",
         "clang -Wall -fdiagnostics-absolute-paths -c w.c",
+        "gcc -c target.c",
+        "gcc -c include.c",
         # Both would say the same.
         "gcc -Wall -c pp.c",
         "gcc -std=c++17 -c b.c",
