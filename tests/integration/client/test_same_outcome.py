@@ -26,6 +26,8 @@ SOURCES = {
     "target.c": '#pragma GCC target("avx2")\nint fast =\n#ifdef __AVX2__\n1\n#endif\n+ 0;\n',
     "include.c": '__asm__(".include \\"a.s\\"");\n',
     "a.s": ".globl a\na: ret\n",
+    "file.c": "const char *f(void) { return __builtin_FILE(); }\n",
+    "null.c": "int f(void) { int *p = 0; return *p; }\n",
     "bad.c": "int bad(void) { return x; }\n",
 }
 
@@ -72,6 +74,7 @@ def check(home: Home, command: str, **environ: str) -> None:
         "clang -c p.i",
         # -E means something else with these.
         "gcc -dM -c a.c",
+        "g++ -x none -c a.c",
         "gcc -g -P -c a.c",
         "clang -C -c a.c",
         "clang -fminimize-whitespace -c a.c",
@@ -86,6 +89,11 @@ def check(home: Home, command: str, **environ: str) -> None:
         "gcc -fbranch-probabilities -c b.c",
         "clang -Wall -fdiagnostics-absolute-paths -c w.c",
         "gcc -c target.c",
+        'clang -fmacro-prefix-map="$PWD"=/s -c "$PWD/file.c"',
+        'clang -ffile-prefix-map="$PWD"=/s -c "$PWD/file.c"',
+        'clang -Wall -fmacro-prefix-map="$PWD"=/s -c b.c',
+        'gcc -fmacro-prefix-map="$PWD"=/s -c "$PWD/file.c"',
+        "gcc -fanalyzer -c null.c",
         "gcc -c include.c",
         # Both would say the same.
         "gcc -Wall -c pp.c",

@@ -41,6 +41,8 @@ class Compile:
     remote: tuple[str, ...]
     clang: bool
     further_outputs: bool
+    # Whether the names that __builtin_FILE gives must be mapped, which only clang here can do.
+    maps_names: bool = False
 
 
 @dataclass
@@ -111,7 +113,8 @@ def classify(
     if command.fallthrough and not clang:
         added.append("-C")
     preprocess = (*command.kept, *added, "-E")
-    return Compile(source, output, language, preprocess, remote, clang, bool(extras))
+    maps_names = clang and any(rules.NAMES_MAPPED.fullmatch(argument) for argument in command.kept)
+    return Compile(source, output, language, preprocess, remote, clang, bool(extras), maps_names)
 
 
 def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
@@ -233,7 +236,9 @@ def _note(command: _Command, argument: str, value: str | None) -> None:
 def _language(command: _Command, source: str, compiler: str) -> pb.Language | str:
     """The language of the source, or why it cannot be preprocessed here and compiled there."""
     name = os.path.basename(source)
-    if command.language and command.language != "none":
+    if command.language == "none":
+        return "-x none: what C is to g++ then, only g++ knows"
+    if command.language:
         by_option = rules.LANGUAGE_OF_OPTION.get(command.language)
         return by_option or f"{name} is {command.language}, which is compiled here"
     ending = os.path.splitext(source)[1]

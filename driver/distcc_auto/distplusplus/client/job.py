@@ -192,7 +192,10 @@ class _Remote:
                 data = os.pread(text, size, 0)
             finally:
                 os.close(text)
-        if reason := preprocessed.reason_to_stay(data, warned=self._preprocessor_warned):
+        reason = preprocessed.reason_to_stay(
+            data, warned=self._preprocessor_warned, maps_names=self._command.maps_names
+        )
+        if reason:
             raise GoHomeError(reason)
         if len(data) >= _THREAD_BYTES:
             self._content = await asyncio.to_thread(self._compress, data)

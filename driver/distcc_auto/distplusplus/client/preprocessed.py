@@ -10,13 +10,15 @@ _OPTIONS_PRAGMA = re.compile(rb"#pragma GCC (?:target|optimize)")
 _DIAGNOSTIC_PRAGMA = re.compile(rb"^#pragma (?:GCC|clang) (?:diagnostic|system_header)", re.MULTILINE)
 
 
-def reason_to_stay(text: bytes, *, warned: bool) -> str | None:
+def reason_to_stay(text: bytes, *, warned: bool, maps_names: bool = False) -> str | None:
     """Why it must be compiled here; None if a server can do it. `warned`: the preprocessor had something to say."""
     if _ASSEMBLER_FILE.search(text):
         return "the source includes a file at compile time (.incbin or .include)"
     if any(not _is_in_system_header(text, found.start()) for found in _OPTIONS_PRAGMA.finditer(text)):
         # The compiler's own headers ask for no macro behind theirs.
         return "a pragma changes the compiler's options, and with -E, GCC does not change the macros that go with them"
+    if maps_names and b"__builtin_FILE" in text:
+        return "a prefix map changes what __builtin_FILE gives, which clang does only with the source"
     if warned and _DIAGNOSTIC_PRAGMA.search(text):
         return "the preprocessor warns, and with -E, GCC does not heed the pragmas that say of what to warn"
     return None

@@ -67,6 +67,8 @@ AT_HOME: tuple[tuple[re.Pattern[str], str], ...] = (
 # GCC's compiler reads all that -Wp and -Xpreprocessor pass on. These it reads for the preprocessor alone.
 PASSED_WITH_VALUE = frozenset("-MD -MMD -I -D -U -include -imacros -iquote -isystem -idirafter".split())  # noqa: SIM905
 PASSED = re.compile(r"-[IDU].+|-i(?:nclude|macros|quote|system|dirafter).+|-MP|-undef|-nostdinc", re.DOTALL)
+# Clang heeds it for __builtin_FILE only while it preprocesses.
+NAMES_MAPPED = re.compile(r"-f(?:macro|file)-prefix-map=.*", re.DOTALL)
 # What says how messages are shown; `auto` says nothing.
 SHOWN = re.compile(
     r"-f(?:no-)?(?:diagnostics-color|color-diagnostics)(?:=(?!auto$).*)?|-f(message-length|diagnostics-urls)=(?!auto$).*"
@@ -78,7 +80,8 @@ CHANGED_BY_PREPROCESSING = re.compile(
     r"\[-W(?:error[=,])*,?(?:-W)?(?:parentheses-equality|tautological[\w-]*|self-assign[\w-]*|implicit-fallthrough=?"
     r"|misleading-indentation|duplicated-branches|logical-op|extra-semi[\w-]*|constant-logical-operand"
     r"|unreachable-code[\w-]*|null-conversion|unused-value|empty-body|compare-distinct-pointer-types|address"
-    r"|unevaluated-expression|pointer-bool-conversion|old-style-cast|zero-as-null-pointer-constant)\b"
+    r"|unevaluated-expression|pointer-bool-conversion|old-style-cast|zero-as-null-pointer-constant"
+    r"|analyzer-[\w-]+)\b"
 )
 # The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT; clang's Driver.cpp).
 ENVIRONMENT_AT_HOME = (

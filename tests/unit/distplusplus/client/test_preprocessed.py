@@ -29,6 +29,12 @@ def test_what_only_this_machine_can_do_is_found(text: bytes, reason: str | None)
     assert found is None if reason is None else found is not None and reason in found
 
 
+def test_names_that_clang_maps_here_are_not_left_to_it_there() -> None:
+    text = OWN + b"const char *f = __builtin_FILE();\n"
+    assert reason_to_stay(text, warned=False) is None
+    assert reason_to_stay(text, warned=False, maps_names=True) is not None
+
+
 def test_pragmas_about_warnings_matter_where_there_are_any() -> None:
     text = OWN + b'#pragma GCC diagnostic ignored "-Wundef"\n'
     assert reason_to_stay(text, warned=False) is None
