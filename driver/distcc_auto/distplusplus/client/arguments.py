@@ -213,9 +213,7 @@ def _is_for_preprocessor(passed: Sequence[str]) -> bool:
 
 def _note(command: _Command, argument: str, value: str | None) -> None:
     """Remembers what an argument means for us."""
-    for pattern, reason in rules.AT_HOME:
-        if pattern.fullmatch(argument):
-            command.home = command.home or f"{argument} {reason}"
+    command.home = command.home or _why_at_home(argument)
     if argument.startswith("-Wp,"):
         command.passed += argument.split(",")[1:]
     elif argument == "-Xpreprocessor" and value is not None:
@@ -231,6 +229,14 @@ def _note(command: _Command, argument: str, value: str | None) -> None:
         command.shown |= {f"-f{found[1]}"} if found[1] else {"-fdiagnostics-color", "-fdiagnostics-urls"}
     elif re.fullmatch(r"-W(extra|implicit-fallthrough(=.*)?)?", argument):
         command.fallthrough = True
+
+
+@lru_cache(maxsize=4096)  # most arguments are the same for all sources
+def _why_at_home(argument: str) -> str:
+    for pattern, reason in rules.AT_HOME:
+        if pattern.fullmatch(argument):
+            return f"{argument} {reason}"
+    return ""
 
 
 def _language(command: _Command, source: str, compiler: str) -> pb.Language | str:
