@@ -193,7 +193,10 @@ class _Remote:
             finally:
                 os.close(text)
         reason = preprocessed.reason_to_stay(
-            data, warned=self._preprocessor_warned, maps_names=self._command.maps_names
+            data,
+            clang=self._command.clang,
+            warned=self._preprocessor_warned,
+            maps_names=self._command.maps_names,
         )
         if reason:
             raise GoHomeError(reason)

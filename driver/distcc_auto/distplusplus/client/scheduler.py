@@ -3,7 +3,7 @@
 A job waits in one queue. Reservations are asked for on the servers that have room, least loaded first, never more than
 jobs wait, and the first job that a granted one suits takes it. A reservation that is not granted at once waits in its
 server's queue; if a slot becomes free elsewhere, one more is asked for there, and the one that is then too many is
-given back.
+for the next job.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
 # A reservation that is not answered by then waits for a slot.
 _BLOCKED_S: Final = 0.1
+# So long is waited for the next job before places in servers' queues are given up.
+_REST_S: Final = 0.25
 # Servers keep a reservation for about 1 s. Until then the next job may want it.
 _SPARE_S: Final = 0.5
 # Of servers that cannot keep a reservation waiting; the end of a job of ours counts as well.
@@ -101,7 +103,12 @@ class Scheduler:
             try:
                 request = job.request(server, self._name_on(server, job))
                 request.uuid = uuid
-                return server, await server.distribute(request, job.settings)
+                request.reserveNext = True
+                answer = await server.distribute(request, job.settings)
+                if answer.next.uuid:
+                    server.active += 1
+                    self._grant(server, answer.next.uuid)
+                return server, answer
             except FullError:
                 pass  # the reservation had run out: ask for another one
             except ServerLostError as error:
@@ -215,7 +222,7 @@ class Scheduler:
         finally:
             if waiting in self._queue:
                 self._queue.remove(waiting)
-            self._give_back_surplus()
+            self._rest()
 
     def _wake(self) -> None:
         self._changed.set()
@@ -228,22 +235,28 @@ class Scheduler:
                 self._queue.remove(waiting)
                 if not waiting.granted.done():
                     waiting.granted.set_exception(ServerLostError("every server was lost"))
+        groups: dict[tuple[Server, ...], list[_Waiting]] = {}
+        for waiting in self._queue:
+            groups.setdefault(waiting.servers, []).append(waiting)
+        for servers, jobs in groups.items():
+            self._ask_for(servers, jobs)
+        self._set_timer()
+
+    def _ask_for(self, servers: tuple[Server, ...], jobs: list[_Waiting]) -> None:
+        """Asks for these jobs, which can all use these servers."""
         now_s = self._loop.time()
-        fresh = sum(now_s - ticket.since_s < _BLOCKED_S for ticket in self._tickets)
-        without_room: set[tuple[Server, ...]] = set()
-        for waiting in list(self._queue)[fresh:]:
-            if waiting.servers in without_room:
-                continue
-            blocked = {ticket.server for ticket in self._tickets if now_s - ticket.since_s >= _BLOCKED_S}
-            open_to = [server for server in waiting.servers if not server.is_down and server.room > 0]
-            if len(self._tickets) >= len(self._queue):
+        tickets = [ticket for ticket in self._tickets if ticket.server in servers]
+        blocked = {ticket.server for ticket in tickets if now_s - ticket.since_s >= _BLOCKED_S}
+        asked = len(tickets)
+        for waiting in jobs[sum(now_s - ticket.since_s < _BLOCKED_S for ticket in tickets) :]:
+            open_to = [server for server in servers if not server.is_down and server.room > 0]
+            if asked >= len(jobs):
                 # Enough are asked for, but they wait: one more is of use only where a slot is free.
                 open_to = [server for server in open_to if server not in blocked and server.load < 1]
-            if open_to:
-                self._ask(min(open_to, key=lambda server: server.load), waiting.job.settings)
-            else:
-                without_room.add(waiting.servers)
-        self._set_timer()
+            if not open_to:
+                return
+            self._ask(min(open_to, key=lambda server: server.load), waiting.job.settings)
+            asked += 1
 
     def _ask(self, server: Server, settings: Settings) -> None:
         server.active += 1
@@ -289,20 +302,20 @@ class Scheduler:
             spare.server.active -= 1
             self._wake()
 
-    def _give_back_surplus(self) -> None:
-        """Stops waiting in servers' queues for slots that no job needs any more.
+    def _rest(self) -> None:
+        """Stops waiting in servers' queues once no job has come for a while.
 
-        What was asked for just now may be granted already, and would be lost for the second that servers keep it: that
-        becomes a spare instead.
+        Not at once: the next job takes the place over. And one that is given up in the moment in which it is granted is
+        lost to all for the second that servers keep it.
         """
-        surplus = len(self._tickets) - len(self._queue)
-        if surplus <= 0:
-            return
-        now_s = self._loop.time()
-        blocked = [ticket for ticket in self._tickets if now_s - ticket.since_s >= _BLOCKED_S]
-        for ticket in sorted(blocked, key=lambda entry: entry.since_s, reverse=True)[:surplus]:
-            if ticket.task is not None:
-                ticket.task.cancel()
+        if not self._queue and self._tickets:
+            self._loop.call_later(_REST_S, self._give_back)
+
+    def _give_back(self) -> None:
+        if not self._queue:
+            for ticket in self._tickets:
+                if ticket.task is not None:
+                    ticket.task.cancel()
 
     def _set_timer(self) -> None:
         """Looks again when a ticket turns out to wait, or a full server may be asked again."""
