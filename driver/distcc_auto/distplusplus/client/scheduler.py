@@ -103,7 +103,7 @@ class Scheduler:
             try:
                 request = job.request(server, self._name_on(server, job))
                 request.uuid = uuid
-                request.reserveNext = True
+                request.reserveNext = server.extended
                 answer = await server.distribute(request, job.settings)
                 if answer.next.uuid:
                     server.active += 1
