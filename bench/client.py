@@ -1,4 +1,4 @@
-"""What one remote compile costs this machine: CPU of the client side per file, for a trivial C file and for C++ files.
+"""What one remote compile costs this machine: CPU of the client side per file, for a trivial C file and for LevelDB's.
 
 In one table, beside the preprocessor alone, distcc with a distccd and the compiler itself; each is asked for the same
 files, one after the other, turn by turn. Ours is the launcher with the preprocessor that it runs, and the agent. What
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -17,29 +18,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.servers import running_server
 from distcc_auto.loopback import LoopbackWorker
+from tests.integration import source_packages
 
 _BINARIES = os.path.dirname(sys.executable)
 _LAUNCHER = os.path.join(_BINARIES, "distplusplus")
 TRIVIAL = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
-# Headers that most C++ sources have; about 1 MB when preprocessed.
-CPLUSPLUS = """\
-#include <algorithm>
-#include <functional>
-#include <iostream>
-#include <map>
-#include <memory>
-#include <regex>
-#include <string>
-#include <vector>
-int NAME(std::map<std::string, std::vector<int>> &table) {
-    for (auto &[key, row] : table)
-        std::sort(row.begin(), row.end(), std::greater<int>());
-    return static_cast<int>(table.size());
-}
-"""
+_LEVELDB_OPTIONS = ("-std=c++11", "-O2", "-DLEVELDB_PLATFORM_POSIX=1")
 
 
 @dataclass
@@ -47,7 +35,7 @@ class Row:
     """One way to deal with a file; `extra_cpu_s` reads CPU that is used outside of the command."""
 
     name: str
-    command: Callable[[str, str], list[str]]
+    command: Callable[[str, str], list[str]]  # of a compiler and a source
     environ: Mapping[str, str]
     extra_cpu_s: Callable[[], float] = lambda: 0.0
     cpu_s: list[float] = field(default_factory=list)
@@ -57,29 +45,41 @@ class Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.client", description=__doc__)
-    parser.add_argument("--files", type=int, default=60, help="files of each kind (a quarter of it for C++)")
+    parser.add_argument("--files", type=int, default=60, help="trivial files (a third of it of LevelDB)")
     options = parser.parse_args()
     print(f"{'case':16}{'who':22}{'cpu ms':>8}{'of it agent':>13}{'wall ms':>9}{'of distcc':>11}  reach")
     with prepared() as (directory, rows):
-        for title, compiler, text, count in (
-            ("trivial C", "gcc", TRIVIAL, options.files),
-            ("C++", "g++", CPLUSPLUS, max(options.files // 4, 5)),
-        ):
-            measure(directory, rows, compiler, text, count)
-            show(title, rows)
+        measure(directory, rows, ["gcc"], trivial_sources(directory, options.files))
+        show("trivial C", rows)
+        root, sources = leveldb(directory, max(options.files // 3, 5))
+        measure(directory, rows, ["g++", *_LEVELDB_OPTIONS, f"-I{root}", f"-I{root}/include"], sources)
+        show("LevelDB, C++", rows)
 
 
-def measure(directory: str, rows: Sequence[Row], compiler: str, text: str, count: int) -> None:
-    ending = ".c" if compiler == "gcc" else ".cc"
+def trivial_sources(directory: str, count: int) -> list[str]:
+    sources = [os.path.join(directory, f"file{index}.c") for index in range(count)]
+    for source in sources:
+        with open(source, "w", encoding="ascii") as file:
+            file.write(TRIVIAL)
+    return sources
+
+
+def leveldb(directory: str, count: int) -> tuple[Path, list[str]]:
+    """LevelDB's root, and at most `count` of its sources."""
+    root = source_packages.unpack("leveldb", Path(directory, "leveldb"))
+    sources = sorted(path for part in ("db", "table", "util") for path in (root / part).glob("*.cc"))
+    return root, [str(path) for path in sources if not re.search("test|bench", path.name)][:count]
+
+
+def measure(directory: str, rows: Sequence[Row], compiler: Sequence[str], sources: Sequence[str]) -> None:
     for row in rows:
         row.cpu_s, row.extra_s, row.wall_s = [], [], []
-    for index in range(count + 1):
-        source = os.path.join(directory, f"file{index}{ending}")
-        with open(source, "w", encoding="ascii") as file:
-            file.write(text.replace("NAME", f"name{index}"))
-        for row in rows:
+    for index, source in enumerate([sources[0], *sources]):
+        # Turn and turn about: who is second finds the headers in the processor's caches.
+        for row in rows if index % 2 else reversed(rows):
             extra_s = row.extra_cpu_s()
-            cpu_s, wall_s = run_once(row.command(compiler, source), directory, row.environ)
+            command = [*row.command(compiler[0], source), *compiler[1:]]
+            cpu_s, wall_s = run_once(command, directory, row.environ)
             if index:  # the first one starts the agent, and fills caches
                 row.cpu_s.append(cpu_s)
                 row.wall_s.append(wall_s)
@@ -87,12 +87,12 @@ def measure(directory: str, rows: Sequence[Row], compiler: str, text: str, count
 
 
 def show(title: str, rows: Sequence[Row]) -> None:
-    totals = {row.name: statistics.median(row.cpu_s) + statistics.median(row.extra_s) for row in rows}
+    totals = {row.name: statistics.mean(row.cpu_s) + statistics.mean(row.extra_s) for row in rows}
     for row in rows:
         reach = "1.00" if row.name == "distplusplus" else ""
         print(
-            f"{title:16}{row.name:22}{totals[row.name] * 1000:8.2f}{statistics.median(row.extra_s) * 1000:13.2f}"
-            f"{statistics.median(row.wall_s) * 1000:9.1f}{totals[row.name] / totals['distcc']:11.2f}  {reach}".rstrip(),
+            f"{title:16}{row.name:22}{totals[row.name] * 1000:8.2f}{statistics.mean(row.extra_s) * 1000:13.2f}"
+            f"{statistics.mean(row.wall_s) * 1000:9.1f}{totals[row.name] / totals['distcc']:11.2f}  {reach}".rstrip(),
             flush=True,
         )
 
