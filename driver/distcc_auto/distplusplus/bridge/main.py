@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import signal
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -157,7 +157,7 @@ async def _serve(control: socket.socket) -> None:
     if order["trace"]:
         messages.enable_tracing()
     try:
-        settings = replace(load(os.environ), connect_timeout_s=order["connect_timeout_s"])
+        settings = dataclasses.replace(load(os.environ), connect_timeout_s=order["connect_timeout_s"])
     except ConfigurationError as error:
         results: list[Mapping[str, Any]] = [{"cause": str(error), "remedy": "see distplusplus.toml(5)"}] * len(
             order["hosts"]
@@ -185,9 +185,9 @@ async def _open(server: Server, number: int, settings: Settings, compilers: Loca
     """Asks a server whether it is there, and gives it addresses of its own."""
     try:
         await server.refresh(settings)
-    except ServerLostError as error:
-        phase, _, cause = str(error).partition(": ")
-        return {"phase": phase, "cause": cause, "remedy": _remedy(server.settings)}
+    except ServerLostError:
+        assert server.trouble  # noqa: S101  (it says why it was lost)
+        return dataclasses.asdict(server.trouble)
     bridged = BridgedServer(server, settings, compilers)
     # Linux has all of 127.0.0.0/8 on loopback: an address for each worker keeps distcc's locks and logs apart.
     address = f"127.81.{number // 250}.{number % 250 + 1}"
@@ -195,12 +195,6 @@ async def _open(server: Server, number: int, settings: Settings, compilers: Loca
     statistics = await asyncio.start_server(bridged.tell_statistics, address, 0)
     ports = [listener.sockets[0].getsockname()[1] for listener in (jobs, statistics)]
     return {"address": address, "distcc_port": ports[0], "stats_port": ports[1]}
-
-
-def _remedy(settings: ServerSettings) -> str:
-    if settings.tls:
-        return "is distplusplusd running there with TLS, and are 'ca' and 'token-file' in distplusplus.toml right?"
-    return "is distplusplusd running there, without TLS, and does every firewall let us through?"
 
 
 def main() -> None:
