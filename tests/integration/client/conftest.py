@@ -22,7 +22,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Home]:
     """A home without servers."""
-    home = Home(tmp_path)
+    root = tmp_path / "user"  # beside a sandbox
+    root.mkdir()
+    home = Home(root)
     yield home
     home.close()
 

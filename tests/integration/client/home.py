@@ -56,6 +56,13 @@ class Home:
         for name, value in settings.items():
             self.environ[f"DISTPLUSPLUS_{name.upper()}"] = value
 
+    def configure(self, text: str) -> None:
+        """Writes the user's settings, and takes the servers out of the environment."""
+        path = Path(self.environ["XDG_CONFIG_HOME"], "distplusplus", "distplusplus.toml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        self.environ.pop("DISTPLUSPLUS_SERVERS", None)
+
     def write(self, name: str, text: str) -> Path:
         path = self.work / name
         path.parent.mkdir(parents=True, exist_ok=True)

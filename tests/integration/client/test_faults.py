@@ -168,11 +168,7 @@ def test_a_refused_token_says_what_to_look_at(alone: Home, place: Path) -> None:
         done = alone.compile("gcc", "-c", "a.c")
         assert done.returncode == 0
         assert "token-file" in done.stderr
-        (alone.work.parent / "config" / "distplusplus").mkdir(parents=True)
-        (alone.work.parent / "config" / "distplusplus" / "distplusplus.toml").write_text(
-            f'servers = [{{ address = "{server.addresses[0]}", token-file = "{token}" }}]\n'
-        )
-        alone.environ["DISTPLUSPLUS_SERVERS"] = ""
+        alone.configure(f'servers = [{{ address = "{server.addresses[0]}", token-file = "{token}" }}]\n')
         until(lambda: alone.compile("gcc", "-c", "a.c").returncode == 0 and alone.done() == 1, "the token to be taken")
 
 
