@@ -22,6 +22,7 @@ from tests.integration.distplusplus.harness import Server, until
 BINARIES = Path(sys.executable).parent
 LAUNCHER = str(BINARIES / "distplusplus")
 DAEMON = str(BINARIES / "distplusplusd")
+DISTCC_AUTO = str(BINARIES / "distcc-auto")
 PATH = f"{BINARIES}:/usr/local/bin:/usr/bin:/bin"
 # No command of these tests has nearly as many processes: whoever has more calls itself.
 _MAX_PROCESSES = 80
@@ -160,14 +161,19 @@ def _session_size(leader: int) -> int:
 
 
 @contextlib.contextmanager
-def running_server(directory: Path, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A distplusplusd; what it logs is in `directory`."""
+def running_server(
+    directory: Path, *options: str, environ: Mapping[str, str] | None = None, inside: Sequence[str] = ()
+) -> Iterator[Server]:
+    """A distplusplusd; what it logs is in `directory`. `inside`: what it is started behind, as for a namespace."""
     jobs_dir = Path(tempfile.mkdtemp())  # where the user that it becomes can reach it
     jobs_dir.chmod(0o777)
     log = Path(tempfile.mkstemp(dir=directory, suffix=".log")[1])
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [DAEMON, "--listen-address", "127.0.0.1:0", "--log-level", "info", "--job-dir", str(jobs_dir), *options],
+            [
+                *(*inside, DAEMON, "--listen-address", "127.0.0.1:0", "--log-level", "info"),
+                *("--job-dir", str(jobs_dir), *options),
+            ],
             stderr=file,
             env=os.environ | dict(environ or {}),
         )
