@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -208,7 +209,11 @@ def fake_compiler(directory: Path, job: str) -> Path:
     compiler = programs / "gcc"
     compiler.write_text(_FAKE.replace("JOB", job))
     compiler.chmod(0o755)
-    (allowed / "gcc").symlink_to(compiler)
+    # distcc calls `gcc` by its full name where there is one in PATH.
+    full_name = f"{platform.machine()}-linux-gnu-gcc"
+    (programs / full_name).symlink_to("gcc")
+    for name in ("gcc", full_name):
+        (allowed / name).symlink_to(compiler)
     return directory
 
 

@@ -119,7 +119,7 @@ class BridgedServer:
         except UnknownCompilerError as error:
             raise NotDoneError(str(error)) from None
         except ServerLostError as error:
-            raise NotDoneError(str(error)) from None
+            raise NotDoneError(f"{error}; its jobs go elsewhere") from None
         if isinstance(found, Mismatch):
             raise NotDoneError(f"{found.reason}; its jobs are done here")
         content = await asyncio.to_thread(
@@ -138,9 +138,11 @@ class BridgedServer:
                     return await self._server.distribute(message, self._settings)
                 except FullError as error:
                     reason = str(error)
-                except (ServerLostError, JobRefusedError) as error:
-                    raise NotDoneError(str(error)) from None
-            raise NotDoneError(f"{_ATTEMPTS} reservations failed: {reason}")
+                except ServerLostError as error:
+                    raise NotDoneError(f"{error}; its jobs go elsewhere") from None
+                except JobRefusedError as error:
+                    raise NotDoneError(f"{error}; done here") from None
+            raise NotDoneError(f"{_ATTEMPTS} reservations failed: {reason}; done here")
         finally:
             self._server.active -= 1
 
