@@ -10,7 +10,7 @@ import socket
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -37,12 +37,14 @@ class User:
         self.runtime = Path(f"/tmp/distplusplus-{uid}")
         self.environ = {"PATH": PATH, "HOME": str(self.home), "LANG": "C.UTF-8", "DISTPLUSPLUS_SERVERS": servers}
 
-    def start(self, *command: str, capable: bool = True, **environ: str) -> subprocess.Popen[str]:
+    def start(
+        self, *command: str, environ: Mapping[str, str] | None = None, capable: bool = True
+    ) -> subprocess.Popen[str]:
         ids = ("--reuid", str(self.uid), "--regid", str(self.uid), "--clear-groups")
         return subprocess.Popen(
             ["setpriv", *ids, *(_CAPABILITY if capable else ()), *command],
             cwd=self.home,
-            env=self.environ | environ,
+            env=self.environ | dict(environ or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -50,12 +52,14 @@ class User:
             start_new_session=True,
         )
 
-    def run(self, *command: str, capable: bool = True, **environ: str) -> subprocess.CompletedProcess[str]:
-        return finish(self.start(*command, capable=capable, **environ), command)
+    def run(
+        self, *command: str, environ: Mapping[str, str] | None = None, capable: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        return finish(self.start(*command, environ=environ, capable=capable), command)
 
     def compile(self, name: str = "a", **environ: str) -> subprocess.CompletedProcess[str]:
         (self.home / f"{name}.c").write_text(_HELLO)
-        done = self.run(LAUNCHER, "gcc", "-c", f"{name}.c", **environ)
+        done = self.run(LAUNCHER, "gcc", "-c", f"{name}.c", environ=environ)
         assert done.returncode == 0, done
         assert (self.home / f"{name}.o").exists()
         return done
@@ -101,7 +105,7 @@ def test_two_users_at_once_have_an_agent_each(users: tuple[User, User]) -> None:
     for number in range(4):
         for user in users:
             (user.home / f"{number}.c").write_text(_HELLO)
-            running.append(user.start(LAUNCHER, "gcc", "-c", f"{number}.c", DISTPLUSPLUS_FALLBACK="fail"))
+            running.append(user.start(LAUNCHER, "gcc", "-c", f"{number}.c", environ={"DISTPLUSPLUS_FALLBACK": "fail"}))
     assert [finish(process).returncode for process in running] == [0] * 8
     for user in users:
         assert len(user.agents()) == 1
@@ -121,7 +125,7 @@ def test_neither_reaches_stops_or_reads_the_others(users: tuple[User, User]) -> 
         assert "Permission denied" in bob.run("cat", str(path), capable=False).stderr
     assert bob.run("ls", str(alice.runtime), capable=False).returncode != 0
     assert bob.run("sh", "-c", f"kill -9 {agent.pid}").returncode != 0
-    done = bob.run(LAUNCHER, "--stop", **theirs)
+    done = bob.run(LAUNCHER, "--stop", environ=theirs)
     assert (done.returncode, "not this user's alone" in done.stderr) == (96, True), done
     done = bob.compile(**theirs)
     assert f"{alice.runtime} is not a directory of this user's alone" in done.stderr
@@ -224,7 +228,7 @@ def test_two_users_build_at_once_over_the_bridge(users: tuple[User, User]) -> No
             (user.home / f"{number}.c").write_text(_HELLO)
         hosts = f"grpc://{user.environ['DISTPLUSPLUS_SERVERS']}"
         environ = {"DISTCC_AUTO_HOSTS": hosts, "DISTCC_FALLBACK": "0"}
-        running.append(user.start(DISTCC_AUTO, "--report", "make", **environ))
+        running.append(user.start(DISTCC_AUTO, "--report", "make", environ=environ))
     for process in running:
         done = finish(process)
         assert done.returncode == 0, done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import Final
@@ -24,7 +25,9 @@ class Notices:
 
     def log(self, level: str, text: str) -> None:
         if LOG_LEVELS.index(level) >= self._least:
-            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {level}: {text}", file=sys.stderr, flush=True)
+            # A full disk must not cost a compile.
+            with contextlib.suppress(OSError):
+                print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {level}: {text}", file=sys.stderr, flush=True)
 
     def tell(self, level: str, text: str, connection: Connection, least: str) -> None:
         """Tells the build by way of one launcher, unless another one was told the same within a minute."""
