@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.client.home import Home, running_server
+from tests.integration.client.long_compiles import LongCompiles, begun
 from tests.integration.distplusplus.harness import Server
 
 
@@ -17,6 +18,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the machine's compilers and 3 slots."""
     with running_server(tmp_path_factory.mktemp("server"), "--jobs", "3") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def long_compiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LongCompiles]:
+    """Begun by the first test of this directory; one of the last looks at them."""
+    with begun(tmp_path_factory.mktemp("long")) as compiles:
+        yield compiles
 
 
 @pytest.fixture
