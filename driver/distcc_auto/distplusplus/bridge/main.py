@@ -58,10 +58,12 @@ class BridgedServer:
             gone = asyncio.ensure_future(reader.read(1))
             await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
             gone.cancel()
-            if not job.done():
+            if job.done():
+                writer.write(job.result())
+                await writer.drain()
+            else:
                 job.cancel()  # the client was killed: so is its compiler
-            writer.write(await job)
-            await writer.drain()
+                await asyncio.wait({job})
         except NotDoneError as error:
             self._say(str(error))
         except (wire.WireError, OSError) as error:
@@ -203,7 +205,8 @@ def main() -> None:
     # Ctrl-C ends the build; the driver then closes our socket. Until it does, jobs go on.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    with contextlib.suppress(ConnectionError):  # the driver was killed
+        asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
 
 
 if __name__ == "__main__":
