@@ -53,6 +53,7 @@ def test_describe(client: Client) -> None:
     answer = client.describe(pb.DescribeRequest(), timeout=30)
     assert {"gcc", "g++", "clang", "clang++"} <= {compiler.name for compiler in answer.compiler}
     assert answer.protocolRevision == 1
+    assert pb.Description.NEXT_RESERVATION in answer.feature
     assert answer.jobsDone == before.jobsDone + 1
 
 
@@ -162,6 +163,19 @@ def test_waiting_for_a_slot(start: Callable[..., Server]) -> None:
     answer = client.reserve(pb.Reservation(waitMs=10_000), timeout=20)
     assert answer.success
     assert answer.waitedMs >= 100
+
+
+def test_the_slot_of_a_job_is_kept_for_the_next(start: Callable[..., Server]) -> None:
+    client = start("--jobs", "1", "--reservation-timeout", "30").client()
+    answer = client.compile(reserveNext=True)
+    assert answer.next.success
+    assert answer.next.timeoutMs == 30_000
+    with refused(Code.RESOURCE_EXHAUSTED, pb.Refusal.FULL):
+        client.reserve(pb.Reservation(), timeout=5)
+    last = client.compile(uuid=answer.next.uuid)
+    assert last.returnCode == 0
+    assert not last.HasField("next")
+    assert client.reserve(pb.Reservation(), timeout=5).success
 
 
 def test_waiting_ends_in_full(start: Callable[..., Server]) -> None:

@@ -112,6 +112,47 @@ def test_a_user_who_holds_slots_comes_after_one_who_holds_none() -> None:
     assert order == ["modest", "greedy"]
 
 
+def test_a_slot_is_handed_on_to_the_next_job_of_its_connection() -> None:
+    slots, clock = table(1)
+    running = slots.use(slots.reserve("u", "p").uuid)
+    clock.now_s = 5.0
+    granted: list[Reservation] = []
+    slots.wait(Waiter("u", "p", granted.append))
+    following = slots.hand_on(running)
+    assert following is not None
+    assert (following.user, following.peer, following.due_s, granted) == ("u", "p", 6.0, [])
+    slots.release(slots.use(following.uuid))
+    assert [reservation.peer for reservation in granted] == ["p"]
+
+
+@pytest.mark.parametrize(("user", "peer"), [("other", "q"), ("u", "q")])
+def test_a_slot_is_not_handed_on_past_those_who_hold_no_more(user: str, peer: str) -> None:
+    slots, _ = table(1)
+    running = slots.use(slots.reserve("u", "p").uuid)
+    granted: list[Reservation] = []
+    slots.wait(Waiter(user, peer, granted.append))
+    assert slots.hand_on(running) is None
+    assert [reservation.peer for reservation in granted] == [peer]
+
+
+def test_a_slot_is_handed_on_before_a_user_who_holds_more() -> None:
+    slots, _ = table(3)
+    running = slots.use(slots.reserve("modest", "p").uuid)
+    for _ in range(2):
+        slots.reserve("greedy", "q")
+    slots.wait(Waiter("greedy", "q", lambda _: None))
+    assert slots.hand_on(running) is not None
+
+
+def test_a_slot_that_went_with_the_memory_is_not_handed_on() -> None:
+    limit = [1]
+    slots = SlotTable(lambda: limit[0], 1.0)
+    running = slots.use(slots.reserve("u", "p").uuid)
+    limit[0] = 0
+    assert slots.hand_on(running) is None
+    assert slots.taken == 0
+
+
 def test_too_many_wait() -> None:
     slots, _ = table(1)
     slots.reserve("u", "p")
@@ -128,7 +169,7 @@ def test_too_many_wait() -> None:
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["reserve", "use", "release", "cancel", "tick", "wait", "leave", "begin", "end"]),
+        st.sampled_from(["reserve", "use", "release", "hand on", "cancel", "tick", "wait", "leave", "begin", "end"]),
         st.integers(0, 5),
     ),
     max_size=60,
@@ -151,6 +192,9 @@ def test_no_order_of_events_breaks_the_count(events: list[tuple[str, int]]) -> N
                 running.append(slots.use(known[number % len(known)].uuid))
             elif event == "release" and running:
                 slots.release(running.pop(number % len(running)))
+            elif event == "hand on" and running:
+                if following := slots.hand_on(running.pop(number % len(running))):
+                    known.append(following)
             elif event == "cancel" and known:
                 slots.cancel(known[number % len(known)])
             elif event == "tick":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
-import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,8 +28,11 @@ from distcc_auto.distplusplus.client.settings import Settings
 from distcc_auto.distplusplus.protocol import compression
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
-# A regular expression finds it in two thirds of the time of `in`: 0.4 ms a MB.
-_INCBIN = re.compile(rb"\.incbin")
+# memmem(3) finds it in a third of the time of `in`: 0.2 ms a MB.
+_libc = ctypes.CDLL(None)
+_libc.memmem.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
+_libc.memmem.restype = ctypes.c_void_p
+_INCBIN = b".incbin"
 _MAX_OUTPUT_BYTES = 4 << 30
 # Below it, handing the work to a thread costs more than it saves.
 _THREAD_BYTES = 512 * 1024
@@ -194,7 +197,7 @@ class _Remote:
                 data = os.pread(text, size, 0)
             finally:
                 os.close(text)
-        if _INCBIN.search(data):
+        if _libc.memmem(data, len(data), _INCBIN, len(_INCBIN)) is not None:
             raise GoHomeError("the source includes a file at compile time (.incbin)")
         if len(data) >= _THREAD_BYTES:
             self._content = await asyncio.to_thread(self._compress, data)

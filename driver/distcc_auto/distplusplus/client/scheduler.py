@@ -3,7 +3,7 @@
 A job waits in one queue. Reservations are asked for on the servers that have room, least loaded first, never more than
 jobs wait, and the first job that a granted one suits takes it. A reservation that is not granted at once waits in its
 server's queue; if a slot becomes free elsewhere, one more is asked for there, and the one that is then too many is
-given back.
+for the next job.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
 # A reservation that is not answered by then waits for a slot.
 _BLOCKED_S: Final = 0.1
+# So long is waited for the next job before places in servers' queues are given up.
+_REST_S: Final = 0.25
+# Servers keep a reservation for about 1 s. Until then the next job may want it.
+_SPARE_S: Final = 0.5
 # Of servers that cannot keep a reservation waiting; the end of a job of ours counts as well.
 _FULL_RETRY_S: Final = 0.25
 _MAX_ATTEMPTS: Final = 4
@@ -60,6 +64,15 @@ class _Ticket:
     server: Server
     since_s: float
     task: asyncio.Task[None] | None = None
+    is_granted: bool = False
+
+
+@dataclass(frozen=True)
+class _Spare:
+    """A reservation that came when no job wanted it any more."""
+
+    server: Server
+    uuid: str
 
 
 class Scheduler:
@@ -70,6 +83,7 @@ class Scheduler:
         self._servers: dict[ServerSettings, Server] = {}
         self._queue: deque[_Waiting] = deque()
         self._tickets: set[_Ticket] = set()
+        self._spares: list[_Spare] = []
         self._changed = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -89,7 +103,12 @@ class Scheduler:
             try:
                 request = job.request(server, self._name_on(server, job))
                 request.uuid = uuid
-                return server, await server.distribute(request, job.settings)
+                request.reserveNext = server.extended
+                answer = await server.distribute(request, job.settings)
+                if answer.next.uuid:
+                    server.active += 1
+                    self._grant(server, answer.next.uuid)
+                return server, answer
             except FullError:
                 pass  # the reservation had run out: ask for another one
             except ServerLostError as error:
@@ -187,6 +206,10 @@ class Scheduler:
 
     async def _reservation(self, job: Job, servers: tuple[Server, ...]) -> tuple[Server, str]:
         """A reservation; `active` of its server counts it."""
+        for spare in self._spares:
+            if spare.server in servers:
+                self._spares.remove(spare)
+                return spare.server, spare.uuid
         waiting = _Waiting(job, servers, self._loop.create_future())
         self._queue.append(waiting)
         self._pump()
@@ -199,7 +222,7 @@ class Scheduler:
         finally:
             if waiting in self._queue:
                 self._queue.remove(waiting)
-            self._give_back_surplus()
+            self._rest()
 
     def _wake(self) -> None:
         self._changed.set()
@@ -212,63 +235,87 @@ class Scheduler:
                 self._queue.remove(waiting)
                 if not waiting.granted.done():
                     waiting.granted.set_exception(ServerLostError("every server was lost"))
+        groups: dict[tuple[Server, ...], list[_Waiting]] = {}
+        for waiting in self._queue:
+            groups.setdefault(waiting.servers, []).append(waiting)
+        for servers, jobs in groups.items():
+            self._ask_for(servers, jobs)
+        self._set_timer()
+
+    def _ask_for(self, servers: tuple[Server, ...], jobs: list[_Waiting]) -> None:
+        """Asks for these jobs, which can all use these servers."""
         now_s = self._loop.time()
-        fresh = sum(now_s - ticket.since_s < _BLOCKED_S for ticket in self._tickets)
-        without_room: set[tuple[Server, ...]] = set()
-        for waiting in list(self._queue)[fresh:]:
-            if waiting.servers in without_room:
-                continue
-            blocked = {ticket.server for ticket in self._tickets if now_s - ticket.since_s >= _BLOCKED_S}
-            open_to = [server for server in waiting.servers if not server.is_down and server.room > 0]
-            if len(self._tickets) >= len(self._queue):
+        tickets = [ticket for ticket in self._tickets if ticket.server in servers]
+        blocked = {ticket.server for ticket in tickets if now_s - ticket.since_s >= _BLOCKED_S}
+        asked = len(tickets)
+        for waiting in jobs[sum(now_s - ticket.since_s < _BLOCKED_S for ticket in tickets) :]:
+            open_to = [server for server in servers if not server.is_down and server.room > 0]
+            if asked >= len(jobs):
                 # Enough are asked for, but they wait: one more is of use only where a slot is free.
                 open_to = [server for server in open_to if server not in blocked and server.load < 1]
-            if open_to:
-                self._ask(min(open_to, key=lambda server: server.load), waiting.job.settings)
-            else:
-                without_room.add(waiting.servers)
-        self._set_timer()
+            if not open_to:
+                return
+            self._ask(min(open_to, key=lambda server: server.load), waiting.job.settings)
+            asked += 1
 
     def _ask(self, server: Server, settings: Settings) -> None:
         server.active += 1
         ticket = _Ticket(server, self._loop.time())
         self._tickets.add(ticket)
         ticket.task = self._loop.create_task(self._redeem(ticket, settings))
+        # Not the task itself: one that is cancelled before its first step never gets to its end.
+        ticket.task.add_done_callback(lambda _: self._settle(ticket))
 
     async def _redeem(self, ticket: _Ticket, settings: Settings) -> None:
         server = ticket.server
-        kept = False
         try:
             uuid = await server.reserve(settings)
-            kept = self._grant(server, uuid)
+            ticket.is_granted = True
+            self._grant(server, uuid)
         except FullError:
             server.full_until_s = self._loop.time() + _FULL_RETRY_S
         except ServerLostError as error:
             for waiting in self._queue:
                 if server in waiting.servers:
                     waiting.job.notice("warning", f"{server.name}: {error}; going on without it")
-        finally:
-            self._tickets.discard(ticket)
-            if not kept:
-                server.active -= 1
-            self._pump()
 
-    def _grant(self, server: Server, uuid: str) -> bool:
+    def _settle(self, ticket: _Ticket) -> None:
+        self._tickets.discard(ticket)
+        if not ticket.is_granted:
+            ticket.server.active -= 1
+        self._pump()
+
+    def _grant(self, server: Server, uuid: str) -> None:
         for waiting in self._queue:
             if server in waiting.servers and not waiting.granted.done():
                 self._queue.remove(waiting)
                 waiting.granted.set_result((server, uuid))
-                return True
-        return False
+                return
+        spare = _Spare(server, uuid)
+        self._spares.append(spare)
+        self._loop.call_later(_SPARE_S, self._drop, spare)
 
-    def _give_back_surplus(self) -> None:
-        """Stops waiting in servers' queues for slots that no job needs any more."""
-        surplus = len(self._tickets) - len(self._queue)
-        if surplus <= 0:
-            return
-        for ticket in sorted(self._tickets, key=lambda entry: entry.since_s, reverse=True)[:surplus]:
-            if ticket.task is not None:
-                ticket.task.cancel()
+    def _drop(self, spare: _Spare) -> None:
+        """The server frees it, as nobody has used it."""
+        if spare in self._spares:
+            self._spares.remove(spare)
+            spare.server.active -= 1
+            self._wake()
+
+    def _rest(self) -> None:
+        """Stops waiting in servers' queues once no job has come for a while.
+
+        Not at once: the next job takes the place over. And one that is given up in the moment in which it is granted is
+        lost to all for the second that servers keep it.
+        """
+        if not self._queue and self._tickets:
+            self._loop.call_later(_REST_S, self._give_back)
+
+    def _give_back(self) -> None:
+        if not self._queue:
+            for ticket in self._tickets:
+                if ticket.task is not None:
+                    ticket.task.cancel()
 
     def _set_timer(self) -> None:
         """Looks again when a ticket turns out to wait, or a full server may be asked again."""

@@ -167,6 +167,7 @@ class Server:
         except grpc.aio.AioRpcError as error:
             raise self._job_failed(error, settings) from None
         self.jobs_done += 1
+        self.others_load = max(answer.currentLoad - self.active + 1, 0)  # `active` still has this job
         return answer
 
     async def _send_job(self, request: pb.CompileRequest, settings: Settings) -> Any:

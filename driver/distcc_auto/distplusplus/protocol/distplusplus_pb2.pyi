@@ -132,7 +132,7 @@ class ReservationAnswer(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., uuid: _Optional[str] = ..., timeoutMs: _Optional[int] = ..., waitedMs: _Optional[int] = ...) -> None: ...
 
 class CompileRequest(_message.Message):
-    __slots__ = ("uuid", "compiler", "inputFile", "cwd", "argument", "outputName", "furtherOutputs", "furtherInput", "language", "expectedCompiler")
+    __slots__ = ("uuid", "compiler", "inputFile", "cwd", "argument", "outputName", "furtherOutputs", "furtherInput", "language", "expectedCompiler", "reserveNext")
     UUID_FIELD_NUMBER: _ClassVar[int]
     COMPILER_FIELD_NUMBER: _ClassVar[int]
     INPUTFILE_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +143,7 @@ class CompileRequest(_message.Message):
     FURTHERINPUT_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     EXPECTEDCOMPILER_FIELD_NUMBER: _ClassVar[int]
+    RESERVENEXT_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     compiler: str
     inputFile: File
@@ -153,7 +154,8 @@ class CompileRequest(_message.Message):
     furtherInput: _containers.RepeatedCompositeFieldContainer[FurtherInput]
     language: Language
     expectedCompiler: Compiler
-    def __init__(self, uuid: _Optional[str] = ..., compiler: _Optional[str] = ..., inputFile: _Optional[_Union[File, _Mapping]] = ..., cwd: _Optional[str] = ..., argument: _Optional[_Iterable[str]] = ..., outputName: _Optional[str] = ..., furtherOutputs: _Optional[bool] = ..., furtherInput: _Optional[_Iterable[_Union[FurtherInput, _Mapping]]] = ..., language: _Optional[_Union[Language, str]] = ..., expectedCompiler: _Optional[_Union[Compiler, _Mapping]] = ...) -> None: ...
+    reserveNext: bool
+    def __init__(self, uuid: _Optional[str] = ..., compiler: _Optional[str] = ..., inputFile: _Optional[_Union[File, _Mapping]] = ..., cwd: _Optional[str] = ..., argument: _Optional[_Iterable[str]] = ..., outputName: _Optional[str] = ..., furtherOutputs: _Optional[bool] = ..., furtherInput: _Optional[_Iterable[_Union[FurtherInput, _Mapping]]] = ..., language: _Optional[_Union[Language, str]] = ..., expectedCompiler: _Optional[_Union[Compiler, _Mapping]] = ..., reserveNext: _Optional[bool] = ...) -> None: ...
 
 class FurtherInput(_message.Message):
     __slots__ = ("kind", "file")
@@ -170,7 +172,7 @@ class FurtherInput(_message.Message):
     def __init__(self, kind: _Optional[_Union[FurtherInput.Kind, str]] = ..., file: _Optional[_Union[File, _Mapping]] = ...) -> None: ...
 
 class CompileAnswer(_message.Message):
-    __slots__ = ("returnCode", "stdout", "stderr", "outputFile", "currentLoad", "furtherOutput", "report")
+    __slots__ = ("returnCode", "stdout", "stderr", "outputFile", "currentLoad", "furtherOutput", "report", "next")
     RETURNCODE_FIELD_NUMBER: _ClassVar[int]
     STDOUT_FIELD_NUMBER: _ClassVar[int]
     STDERR_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +180,7 @@ class CompileAnswer(_message.Message):
     CURRENTLOAD_FIELD_NUMBER: _ClassVar[int]
     FURTHEROUTPUT_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
     returnCode: int
     stdout: str
     stderr: str
@@ -185,7 +188,8 @@ class CompileAnswer(_message.Message):
     currentLoad: int
     furtherOutput: _containers.RepeatedCompositeFieldContainer[FurtherOutput]
     report: JobReport
-    def __init__(self, returnCode: _Optional[int] = ..., stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., outputFile: _Optional[_Union[File, _Mapping]] = ..., currentLoad: _Optional[int] = ..., furtherOutput: _Optional[_Iterable[_Union[FurtherOutput, _Mapping]]] = ..., report: _Optional[_Union[JobReport, _Mapping]] = ...) -> None: ...
+    next: ReservationAnswer
+    def __init__(self, returnCode: _Optional[int] = ..., stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., outputFile: _Optional[_Union[File, _Mapping]] = ..., currentLoad: _Optional[int] = ..., furtherOutput: _Optional[_Iterable[_Union[FurtherOutput, _Mapping]]] = ..., report: _Optional[_Union[JobReport, _Mapping]] = ..., next: _Optional[_Union[ReservationAnswer, _Mapping]] = ...) -> None: ...
 
 class FurtherOutput(_message.Message):
     __slots__ = ("kind", "file")
@@ -307,10 +311,12 @@ class Description(_message.Message):
         WAITING: _ClassVar[Description.Feature]
         FURTHER_OUTPUTS: _ClassVar[Description.Feature]
         FURTHER_INPUTS: _ClassVar[Description.Feature]
+        NEXT_RESERVATION: _ClassVar[Description.Feature]
     UNKNOWN_FEATURE: Description.Feature
     WAITING: Description.Feature
     FURTHER_OUTPUTS: Description.Feature
     FURTHER_INPUTS: Description.Feature
+    NEXT_RESERVATION: Description.Feature
     SERVERVERSION_FIELD_NUMBER: _ClassVar[int]
     PROTOCOLREVISION_FIELD_NUMBER: _ClassVar[int]
     COMPILER_FIELD_NUMBER: _ClassVar[int]

@@ -188,14 +188,17 @@ class Service:
                 raise
             reservation = await self._wait(user, peer, wait_s)
         waited_s = self._loop.time() - begun
-        self._schedule_expiry(reservation.due_s)
         self.metrics.queue_s.observe(waited_s)
         reservation.waited_s = waited_s
+        return self._promise(reservation)
+
+    def _promise(self, reservation: Reservation) -> pb.ReservationAnswer:
+        self._schedule_expiry(reservation.due_s)
         return pb.ReservationAnswer(
             success=True,
             uuid=reservation.uuid,
             timeoutMs=int(self._settings.reservation_timeout_s * 1000),
-            waitedMs=int(waited_s * 1000),
+            waitedMs=int(reservation.waited_s * 1000),
         )
 
     async def _wait(self, user: str, peer: str, wait_s: float) -> Reservation:
@@ -230,6 +233,7 @@ class Service:
         request, transfer_s = pb.CompileRequest(), 0.0
         result, reason = "gone", ""
         reservation: Reservation | None = None
+        following: Reservation | None = None
         outcome = None
         try:
             request = await self._receive(requests, peer)
@@ -247,12 +251,17 @@ class Service:
             raise
         finally:
             if reservation is not None:
-                self.slots.release(reservation)
+                if outcome is not None and request.reserveNext and not self.draining:
+                    following = self.slots.hand_on(reservation)
+                else:
+                    self.slots.release(reservation)
                 self._idle.set()
             self._report(peer, request, reservation, outcome, transfer_s, result, reason)
         answer = outcome.answer
         answer.currentLoad = self.slots.taken
         answer.report.transferMs = int(transfer_s * 1000)
+        if following is not None:
+            answer.next.CopyFrom(self._promise(following))
         return answer
 
     async def _receive(self, requests: AsyncIterator[bytes], peer: str) -> pb.CompileRequest:
@@ -284,7 +293,12 @@ class Service:
             capacity=self.capacity_message(),
             jobsDone=self._jobs_done,
             jobsRefused=self._jobs_refused,
-            feature=[pb.Description.WAITING, pb.Description.FURTHER_OUTPUTS, pb.Description.FURTHER_INPUTS],
+            feature=[
+                pb.Description.WAITING,
+                pb.Description.FURTHER_OUTPUTS,
+                pb.Description.FURTHER_INPUTS,
+                pb.Description.NEXT_RESERVATION,
+            ],
         )
         for name in self._compilers.names():
             with contextlib.suppress(Refused):

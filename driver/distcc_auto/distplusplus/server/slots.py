@@ -118,6 +118,24 @@ class SlotTable:
         self._give_up(reservation.user)
         self.grant_free()
 
+    def hand_on(self, reservation: Reservation) -> Reservation | None:
+        """Ends a running job and keeps its slot for the same connection; None where that would be unfair, because
+        somebody else waits who holds no more slots, or the slot has gone.
+        """
+        self.running -= 1
+        self._give_up(reservation.user)
+        own = self._held.get(reservation.user, 0)
+        is_fair = all(
+            waiter.peer == reservation.peer or self._held.get(user, 0) > own
+            for user, queue in self._waiting.items()
+            for waiter in queue
+        )
+        following = None
+        if is_fair and self.taken < self.limit():
+            following = self._take(reservation.user, reservation.peer)
+        self.grant_free()
+        return following
+
     def cancel(self, reservation: Reservation) -> None:
         """Frees a reservation that nobody can use, because its answer was not delivered."""
         if self.reserved.pop(reservation.uuid, None) is not None:
