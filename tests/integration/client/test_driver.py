@@ -75,7 +75,7 @@ def _mute() -> Iterator[str]:
         yield f"127.0.0.1:{sock.getsockname()[1]}"
 
 
-BAD = {
+BAD: dict[str, tuple[Callable[[], contextlib.AbstractContextManager[str]], str]] = {
     "down": (_down, r"connect: Connection refused at \S+ \(is distplusplusd running there"),
     "no-address": (lambda: contextlib.nullcontext("no-such.invalid:1"), r"connect: no address for 'no-such.invalid'"),
     "black-hole": (_black_hole, r"connect: no connection to \S+ within 1 s \("),

@@ -42,7 +42,7 @@ def project(home: Home, name: str, source: Path, step: int = 1) -> Project:
     shutil.copytree(source / "src" if name == "lua" else source, tree)
     if name == "lua":
         files = sorted(tree.glob("*.c"))
-        options = ("-std=gnu99", "-Wall", "-Wextra", "-DLUA_COMPAT_5_3", "-DLUA_USE_LINUX")
+        options: tuple[str, ...] = ("-std=gnu99", "-Wall", "-Wextra", "-DLUA_COMPAT_5_3", "-DLUA_USE_LINUX")
         compilers = ("gcc", "clang")
     else:
         # In the order of their names, so that a step takes some of each part.
