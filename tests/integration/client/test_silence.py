@@ -150,7 +150,11 @@ def test_silent_servers_lose_their_jobs_in_time_and_the_one_that_lives_keeps_its
     assert re.search(rf"grpc://{re.escape(addresses[0])} \(2 slots\): [1-9]\d* jobs", said.read_text())
     assert f"grpc://{addresses[1]} (2 slots): unknown, it restarted or does not answer any more" in said.read_text()
     far_results = results(far)
-    until(
-        lambda: finish(_start_launchers(alone, cable, fake, "d")[0]).returncode == 0 and results(far) > far_results,
-        "the far server to be used by launchers again",
-    )
+
+    def many_compiles_use_the_far_server() -> bool:
+        # One after the other would all go to the near one, which keeps a slot for the next.
+        for process in _start_launchers(alone, cable, fake, "defghi"):
+            assert finish(process).returncode == 0
+        return results(far) > far_results
+
+    wait_until(many_compiles_use_the_far_server, lambda: f"the far server to be used again:\n{alone.log}")
