@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from fabric import Task
 from fabric.main import Fab as Program
+from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
+
+from distcc_auto.errors import ConfigurationError
 
 
 def name_hosts(
@@ -48,6 +51,16 @@ def options(hosts: str) -> list[str]:
     return [word for host in hosts.split(",") if host for word in ("--host", host)]
 
 
+def check_numbers(words: Sequence[str], number_flags: Collection[str]) -> None:
+    """Raises Exit when the value of one of these flags is no whole number; invoke itself would end with a traceback."""
+    for index, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag in number_flags and (equals or index + 1 < len(words)):
+            value = value if equals else words[index + 1]
+            if not (value.isascii() and value.isdigit()):
+                raise Exit(f"{flag}: expected a whole number, got '{value}'", code=ConfigurationError.exit_status)
+
+
 def install(program: Program, tasks: Sequence[Task]) -> None:
     """Has `program`, which is about to parse the words behind its own options, see them as `name_hosts` makes them."""
     core = getattr(program, "core", None)
@@ -56,6 +69,9 @@ def install(program: Program, tasks: Sequence[Task]) -> None:
     value_flags = {task.name.replace("_", "-"): _value_flags(_arguments(task)) for task in tasks}
     core_value_flags = _value_flags(program.core_args())
     words = name_hosts(core.unparsed, value_flags, core_value_flags)
+    for task in tasks:
+        if words and words[0] == task.name.replace("_", "-"):
+            check_numbers(words, _value_flags(one for one in _arguments(task) if one.kind is int))
     if (given := core[0].args.hosts.value) and words:
         words[1:1] = options(given)
         # fab itself would call the task once a host, one after the other.
@@ -63,7 +79,7 @@ def install(program: Program, tasks: Sequence[Task]) -> None:
     core.unparsed[:] = words
 
 
-def _value_flags(arguments: Sequence[Argument]) -> set[str]:
+def _value_flags(arguments: Iterable[Argument]) -> set[str]:
     return {to_flag(name) for argument in arguments if argument.takes_value for name in argument.names}
 
 

@@ -1,7 +1,7 @@
 """sync-compilers: the names that this machine's compilers are called by shall mean the same compilers on the worker.
 
 Where the worker has the right compiler under another name (gcc there is gcc-14, and gcc-12 is installed or can be), the
-name is made to mean it for distccd alone, through a directory that only the service has in its PATH.
+name is made to mean it for the daemon alone, through a directory that only the service looks into.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from provisioning import packages, render, service
 from provisioning.facts import gather
 from provisioning.families import Family
 from provisioning.provision import ensure_links
+from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
 from provisioning.steps import Host
 
@@ -100,7 +101,7 @@ def sync(host: Host, here: Sequence[Compiler]) -> tuple[Difference, ...]:
         known = packages.ensure(host, known, family, wanted)
         there = _ask(host, here)
     names = {one.name: twin for one in here if (twin := _twin(one, there)) not in (None, one.name)}
-    _ensure_names(host, {name: twin for name, twin in names.items() if twin})
+    _ensure_names(host, known, {name: twin for name, twin in names.items() if twin})
     ensure_links(host, known)
     if host.dry_run:
         return ()
@@ -150,8 +151,8 @@ def _installable(lacking: Sequence[Compiler], there: Mapping[str, str], family: 
     return packages.missing([name for names in wanted for name in names], present)
 
 
-def _ensure_names(host: Host, names: Mapping[str, str]) -> None:
-    """Makes the directory in the service's PATH hold exactly these names."""
+def _ensure_names(host: Host, known: Record, names: Mapping[str, str]) -> None:
+    """Makes the directory that the service looks into hold exactly these names."""
     present = host.ask("compilers", f"ls {render.COMPILERS_DIR} 2>/dev/null").words
     for name in present:
         if name not in names:
@@ -159,7 +160,7 @@ def _ensure_names(host: Host, names: Mapping[str, str]) -> None:
     for name, twin in names.items():
         link = f"{render.COMPILERS_DIR}/{name}"
         host.ensure(
-            f"to distccd {name} is {twin}",
+            f"to {known.daemon} {name} is {twin}",
             f'[ "$(readlink {link})" = "$(command -v {twin})" ]',
             f"mkdir -p {render.COMPILERS_DIR} && ln -sfn $(command -v {twin}) {link}",
         )

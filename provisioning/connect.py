@@ -151,9 +151,16 @@ def reaching(connection: Connection, action: Callable[[], _ResultT]) -> _ResultT
         ) from None
     except paramiko.AuthenticationException as error:
         raise UnreachableError(
-            f"login as {connection.user} failed: {error} (does `ssh {connection.user}@{connection.host}` work? fab "
-            f"takes -i KEY, --prompt-for-login-password and --prompt-for-passphrase)"
+            f"login as {connection.user}{_through(connection)} failed: {error} (does `ssh "
+            f"{connection.user}@{connection.host}` work? fab takes -i KEY, --prompt-for-login-password and "
+            f"--prompt-for-passphrase)"
         ) from None
     except (paramiko.SSHException, OSError, EOFError) as error:
         text = str(error) or type(error).__name__
-        raise UnreachableError(f"no ssh connection to {connection.host}:{connection.port}: {text}") from None
+        way = f"{connection.host}:{connection.port}{_through(connection)}"
+        raise UnreachableError(f"no ssh connection to {way}: {text}") from None
+
+
+def _through(connection: Connection) -> str:
+    gateway = connection.gateway
+    return f" through {gateway.user}@{gateway.host}:{gateway.port}" if isinstance(gateway, Connection) else ""

@@ -6,18 +6,17 @@ import dataclasses
 import hashlib
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from distcc_auto.errors import ConfigurationError
-from provisioning import record, service
-from provisioning.connect import reaching
-from provisioning.errors import CommandFailed, HostError
-from provisioning.provision import allowed_networks, check_ports_free
+from provisioning import service
+from provisioning.errors import HostError
+from provisioning.kinds import DISTCCD, Kind
+from provisioning.provision import allowed_networks, check_ports_free, known_as
 from provisioning.record import Record
 from provisioning.settings import WorkerSettings
 from provisioning.steps import Host
 
-IMAGE = "distcc-auto-worker:bookworm"
 CONTAINER = "distcc-worker"
 SSH_PORT = 2222
 SSH_USER = "distcc"
@@ -38,16 +37,16 @@ def local_image_id(image: str) -> str:
             "deploy sends an image of this machine's Docker engine, and docker is not here"
         ) from None
     if done.returncode != 0:
-        raise ConfigurationError(f"there is no image {image} here (images/build.py builds it): {done.stderr.strip()}")
+        how = f"images/build.py{' --distplusplusd' * ('distplusplusd' in image)}"
+        raise ConfigurationError(f"there is no image {image} here ({how} builds it): {done.stderr.strip()}")
     return done.stdout.strip()
 
 
-def deploy(host: Host, settings: WorkerSettings, ports: service.Ports, image: str, image_id: str) -> None:
+def deploy(host: Host, settings: WorkerSettings, kind: Kind, ports: tuple[int, ...], image: str, image_id: str) -> None:
     """Runs `image` on the host as a worker. Raises HostError."""
     client = host.remote.open()
-    known = record.read(host.remote) or Record()
-    if known.packages or known.accounts:
-        raise HostError("is a worker made of packages already; `fab remove` takes those away first")
+    known = known_as(host, kind, in_container=True)
+    known = dataclasses.replace(known, daemon=kind.name, ports=ports)
     if not host.ask("engine", f"engine={service.ENGINE} && $engine version").ok:
         raise HostError("has neither docker nor podman that answers (apt-get install docker.io, dnf install podman)")
     if not host.ask("image", f"{service.ENGINE} image inspect {image_id}").ok:
@@ -58,24 +57,30 @@ def deploy(host: Host, settings: WorkerSettings, ports: service.Ports, image: st
             # First the record: an image that came half way, and is known to nobody, would stay after `remove`.
             known = dataclasses.replace(known, images=(*known.images, image_id))
             host.save(known)
-            sent_bytes = _send(host, image)
+            load = f"exec {service.ENGINE} load"
+            sent_bytes = host.remote.feed(f"image {image}", load, _saved(image), _LOAD_S)
             host.say(f"changed: image {image} sent over ssh ({sent_bytes / 1e6:.0f} MB)")
-    _ensure_container(
-        host, known, _arguments(settings, ports, allowed_networks(settings.allow, client)), image_id, ports
-    )
+    arguments = _arguments(settings, kind, ports, allowed_networks(settings.allow, client))
+    _ensure_container(host, known, arguments, image_id)
 
 
 def compilers_there(host: Host) -> list[str]:
-    """Names of the compilers that distccd in the container can run."""
+    """Names of the compilers that the daemon in the container can run."""
     return host.remote.run("compilers", f"{service.ENGINE} exec {CONTAINER} ls /usr/lib/distcc").words
 
 
-def _arguments(settings: WorkerSettings, ports: service.Ports, allow: Sequence[str]) -> list[str]:
-    """docker-run(1): what the image's README asks for, and nothing that it can do without."""
-    variables = {"DISTCC_WORKER_ALLOW": " ".join(allow) or "loopback"}
+def _arguments(settings: WorkerSettings, kind: Kind, ports: Sequence[int], allow: Sequence[str]) -> list[str]:
+    """docker-run(1): what the image needs, and nothing that it can do without."""
+    if kind is DISTCCD:
+        variables = {"DISTCC_WORKER_ALLOW": " ".join(allow) or "loopback"}
+        more = ["--stop-timeout", "12", "--volume", f"{CONTAINER}:/var/lib/distcc-worker"]
+    else:
+        variables = {"DISTPLUSPLUS_LISTEN_ADDRESS": "0.0.0.0:3634", "DISTPLUSPLUS_ALLOW": ",".join(allow)}
+        more = ["--stop-timeout", str(kind.stop_s), "--shm-size", "1g"]
     if settings.jobs:
-        variables["DISTCC_WORKER_JOBS"] = str(settings.jobs)
-    published = [f"{ports.distcc}:3632", f"{ports.stats}:3633"] if allow else []
+        variables["DISTCC_WORKER_JOBS" if kind is DISTCCD else "DISTPLUSPLUS_JOBS"] = str(settings.jobs)
+    inside = kind.usual_ports
+    published = [f"{port}:{usual}" for port, usual in zip(ports, inside, strict=True)] if allow else []
     if settings.tunnel_keys:
         variables["DISTCC_WORKER_SSH_KEYS"] = "\n".join(settings.tunnel_keys)
         published.append(f"{SSH_PORT}:2222")
@@ -89,13 +94,13 @@ def _arguments(settings: WorkerSettings, ports: service.Ports, allow: Sequence[s
             "--security-opt",
             "no-new-privileges",
         ),
-        *("--restart", "unless-stopped", "--stop-timeout", "12", "--volume", f"{CONTAINER}:/var/lib/distcc-worker"),
+        *("--restart", "unless-stopped", *more),
         *(word for port in published for word in ("--publish", port)),
         *(word for name, value in variables.items() for word in ("--env", f"{name}={value}")),
     ]
 
 
-def _ensure_container(host: Host, known: Record, arguments: list[str], image_id: str, ports: service.Ports) -> None:
+def _ensure_container(host: Host, known: Record, arguments: list[str], image_id: str) -> None:
     digest = hashlib.sha256("\0".join([*arguments, image_id]).encode()).hexdigest()[:16]
     state = f'{{{{index .Config.Labels "{_LABEL}"}}}} {{{{.State.Running}}}}'
     check = f"[ \"$({service.ENGINE} inspect --format '{state}' {CONTAINER} 2>/dev/null)\" = '{digest} true' ]"
@@ -104,7 +109,7 @@ def _ensure_container(host: Host, known: Record, arguments: list[str], image_id:
     if known.container is None:
         if host.ask("container", f"{service.ENGINE} inspect {CONTAINER}").ok:
             raise HostError(f"a container {CONTAINER} is there that is not ours")
-        check_ports_free(host, ports)
+        check_ports_free(host, known.ports)
     host.save(dataclasses.replace(known, container=CONTAINER))
     run = shlex.join([*arguments, "--label", f"{_LABEL}={digest}", "--name", CONTAINER, image_id])
     script = f"""
@@ -112,7 +117,7 @@ def _ensure_container(host: Host, known: Record, arguments: list[str], image_id:
 {service.ENGINE} run --detach {run} || exit 1
 deadline=$(($(date +%s) + {_READY_S}))
 while [ $(date +%s) -lt $deadline ]; do
-    if {service.ENGINE} exec {CONTAINER} python3 -m distcc_worker health >/dev/null 2>&1; then exit 0; fi
+    if {service.ENGINE} exec {CONTAINER} {known.kind.health} >/dev/null 2>&1; then exit 0; fi
     sleep 0.5
 done
 {service.ENGINE} logs --tail 8 {CONTAINER}
@@ -120,31 +125,14 @@ exit 1"""
     host.change(f"container {CONTAINER}", script, _READY_S + 120)
 
 
-def _send(host: Host, image: str) -> int:
-    """`docker save | ssh docker load`, neither side writing a file. Returns the bytes sent. Raises HostError."""
-    command, ahead = host.remote.root_command(f"sh -c {shlex.quote(f'exec {service.ENGINE} load')}")
-    channel = reaching(host.remote.connection, host.remote.connection.transport.open_session)
-    channel.settimeout(_LOAD_S)
-    sent_bytes = 0
+def _saved(image: str) -> Iterator[bytes]:
+    """`docker save`, piece by piece. Raises HostError when it fails."""
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as save:
         assert save.stdout  # noqa: S101  (PIPE was asked for)
         try:
-            channel.set_combine_stderr(True)
-            channel.exec_command(command)
-            channel.sendall(ahead.encode())
             while chunk := save.stdout.read(_CHUNK_BYTES):
-                channel.sendall(chunk)
-                sent_bytes += len(chunk)
-            channel.shutdown_write()
-            output = b"".join(iter(lambda: channel.recv(1 << 16), b"")).decode(errors="replace")
-        except OSError as error:
-            raise HostError(
-                f"image {image}: sending broke off after {sent_bytes} bytes: {error or 'time-out'}"
-            ) from None
+                yield chunk
         finally:
             save.terminate()  # ends nothing when all was read
         if save.wait() != 0:
-            raise HostError(f"image {image}: docker save failed here after {sent_bytes} bytes")
-        if channel.recv_exit_status() != 0:
-            raise CommandFailed(f"image {image}", command, channel.recv_exit_status(), output)
-    return sent_bytes
+            raise HostError(f"image {image}: docker save failed here")

@@ -10,7 +10,7 @@ from provisioning.remote import Remote
 
 # "key=value" lines; a tool that is not there leaves its value empty.
 SCRIPT = r"""
-. /etc/os-release 2>/dev/null
+if [ -r /etc/os-release ]; then . /etc/os-release; fi
 echo "os_id=$ID"
 echo "os_like=$ID_LIKE"
 echo "os_name=$PRETTY_NAME"
@@ -23,8 +23,9 @@ echo "machine=$(uname -m)"
 if ufw status 2>/dev/null | grep -q '^Status: active'; then echo firewall=ufw
 elif [ "$(firewall-cmd --state 2>/dev/null)" = running ]; then echo firewall=firewalld; fi
 echo "selinux=$(getenforce 2>/dev/null)"
-grep -qsiE '^[[:space:]]*Include[[:space:]]+"?/etc/ssh/sshd_config\.d/\*\.conf' /etc/ssh/sshd_config &&
+if grep -qsiE '^[[:space:]]*Include[[:space:]]+"?/etc/ssh/sshd_config\.d/\*\.conf' /etc/ssh/sshd_config; then
     echo sshd_includes=yes
+fi
 """
 
 

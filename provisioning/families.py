@@ -1,10 +1,10 @@
 """What differs between the package managers: names of packages, and command lines. Pure.
 
-| family | from | distccd | compilers |
-|---|---|---|---|
-| debian | apt-get(8), dpkg-query(1) | distcc | gcc + g++, gcc-N + g++-N, clang, clang-N |
-| fedora | dnf(8), rpm(8) | distcc-server (RHEL: in EPEL) | gcc + gcc-c++, clang: one version of each |
-| arch | pacman(8) | distcc | gcc, clang: one version of each |
+| family | from | distccd | Python | compilers |
+|---|---|---|---|---|
+| debian | apt-get(8), dpkg-query(1) | distcc | python3 | gcc + g++, gcc-N + g++-N, clang, clang-N |
+| fedora | dnf(8), rpm(8) | distcc-server (RHEL: in EPEL) | python3 | gcc + gcc-c++, clang: one version of each |
+| arch | pacman(8) | distcc | python | gcc, clang: one version of each |
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Family:
 
     name: str
     distcc: tuple[str, ...]
+    python: tuple[str, ...]
     refresh: str
     repair: str
     installed: str
@@ -96,6 +97,7 @@ _APT = "DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -y -q -o DPkg:
 _DEBIAN = Family(
     name="debian",
     distcc=("distcc",),
+    python=("python3",),
     refresh=f"{_APT} update",
     repair="DEBIAN_FRONTEND=noninteractive dpkg --configure -a --force-confold",
     installed=r"dpkg-query -W -f '${db:Status-Status} ${binary:Package}\n' | sed -n 's/^installed //p'",
@@ -118,6 +120,7 @@ _DEBIAN = Family(
 _FEDORA = Family(
     name="fedora",
     distcc=("distcc-server", "distcc"),
+    python=("python3", "tar"),
     refresh="dnf -y -q makecache",
     repair=":",
     installed=r"rpm -qa --qf '%{NAME}\n'",
@@ -135,6 +138,7 @@ _FEDORA = Family(
 _ARCH = Family(
     name="arch",
     distcc=("distcc",),
+    python=("python",),
     refresh=":",  # a fresh list without a full upgrade would be a partial upgrade, which Arch does not support
     repair=":",
     installed="pacman -Qq",

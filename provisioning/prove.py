@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import re
 import shlex
@@ -10,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from distcc_auto.errors import ConfigurationError
+from distcc_auto.hosts import GrpcHost, HostSpec
 from provisioning.errors import HostError
 from provisioning.steps import Host
 
@@ -43,8 +46,13 @@ class Proof:
     duration_s: float
 
 
-def check_tools() -> None:
-    """Raises ConfigurationError when this machine could not prove anything."""
+def check_tools(specs: Iterable[HostSpec]) -> None:
+    """Raises ConfigurationError when this machine could not prove such workers."""
+    if any(isinstance(spec, GrpcHost) for spec in specs) and not importlib.util.find_spec("grpc"):
+        raise ConfigurationError(
+            "grpc is not installed here, and grpc:// workers are proved by compiling from here through them "
+            "(pip install -e '.[provision,distplusplus]', or --no-proof)"
+        )
     for tool in ("distcc", "gcc"):
         if not shutil.which(tool):
             raise ConfigurationError(
@@ -53,10 +61,12 @@ def check_tools() -> None:
             )
 
 
-def prove(entry: str, compilers_there: Collection[str], ssh_config: str | None = None) -> Proof:
+def prove(
+    entry: str, compilers_there: Collection[str], ssh_config: str | None = None, certificate: str | None = None
+) -> Proof:
     """Compiles with each compiler that both sides have, on the worker and nowhere else. Raises HostError.
 
-    `ssh_config` is the one that fab was given instead of the user's own.
+    `ssh_config` is the one that fab was given instead of the user's own; `certificate` the file with a grpcs:// host's.
     """
     names = [name for name in _SOURCES if name in compilers_there and shutil.which(name)]
     if not names:
@@ -71,6 +81,8 @@ def prove(entry: str, compilers_there: Collection[str], ssh_config: str | None =
         environment = _environment(entry, directory)
         if ssh_config:
             environment["PATH"] = f"{_ssh_with(ssh_config, directory)}{os.pathsep}{environment['PATH']}"
+        if certificate:
+            environment["XDG_CONFIG_HOME"] = _trusting(entry, certificate, directory)
         done = _run(command, directory, environment)
         if done.returncode != 0:
             raise HostError(f"proof: compiling through {entry} failed{_why(done, directory)}")
@@ -112,6 +124,20 @@ def _ssh_with(ssh_config: str, directory: str) -> str:
         )
     os.chmod(path, 0o700)
     return os.path.dirname(path)
+
+
+def _trusting(entry: str, certificate: str, directory: str) -> str:
+    """A directory with a distplusplus.toml that names the certificate: the user's own may not have it yet."""
+    path = os.path.join(directory, "distplusplus", "distplusplus.toml")
+    os.mkdir(os.path.dirname(path))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"servers = [{server_line(entry, certificate)}]\n")
+    return directory
+
+
+def server_line(entry: str, certificate: str) -> str:
+    """What distplusplus.toml(5) has for such a server."""
+    return f"{{ address = {json.dumps(entry)}, ca = {json.dumps(certificate)} }}"
 
 
 def _run(command: list[str], directory: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -7,17 +7,17 @@ import shlex
 from collections.abc import Sequence
 
 from distcc_auto.errors import ConfigurationError
-from distcc_auto.hosts import DistccdHost, SshHost
-from provisioning import firewall, packages, record, render, service
+from distcc_auto.hosts import GrpcHost, HostSpec, SshHost
+from provisioning import certificate, firewall, packages, record, render, service, software
 from provisioning.errors import HostError
 from provisioning.facts import Facts, gather
+from provisioning.kinds import DISTCCD, DISTPLUSPLUSD, Kind, kind_of, ports_of
 from provisioning.record import Record
-from provisioning.service import Ports
 from provisioning.settings import THIS_MACHINE, WorkerSettings, default_jobs, default_nice
 from provisioning.steps import Host
 from provisioning.targets import Target
 
-# What distccd is asked to run by a gcc or clang client; cc and c++ are sent as what they stand for.
+# What a daemon is asked to run by a gcc or clang client; cc and c++ are sent as what they stand for.
 _COMPILER_NAMES = r"([a-z0-9_]+-)*(gcc|g\+\+|clang|clang\+\+)(-[0-9.]+)?"
 _LIST_COMPILERS = (
     f"ls {render.COMPILERS_DIR} /usr/local/bin /usr/bin 2>/dev/null | grep -xE '{_COMPILER_NAMES}' | sort -u"
@@ -31,33 +31,84 @@ for unit in ssh sshd; do
 done"""
 
 
-def provision(host: Host, settings: WorkerSettings, spec: DistccdHost) -> Facts:
+def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
     """Makes the host a worker as `settings` say. Raises HostError; what was done until then stays and is known."""
     client = host.remote.open()
     facts = gather(host.remote)
-    ports = Ports(spec.distcc_port, spec.stats_port)
+    kind, ports = kind_of(spec), ports_of(spec)
+    has_tls = isinstance(spec, GrpcHost) and spec.tls
     tunnel_user = (spec.user if isinstance(spec, SshHost) else None) or render.TUNNEL_USER
     allow = allowed_networks(settings.allow, client)
-    known = record.read(host.remote) or Record()
+    known = known_as(host, kind)
     check_ports_free(host, ports)
     if settings.tunnel_keys:
         _check_tunnel(host, known, facts, tunnel_user)
-    known = packages.ensure(host, known, facts.family, wanted_packages(facts, settings.compilers))
+    if has_tls:
+        certificate.check(host)
+    if kind is DISTPLUSPLUSD:
+        software.find_python(host)  # one that is too old is told of before anything is changed
+    known = dataclasses.replace(known, daemon=kind.name, ports=ports)
+    wanted = wanted_packages(facts, kind, settings.compilers, has_tls)
+    known = packages.ensure(host, known, facts.family, wanted)
+    host.save(known)
+    program = _ensure_program(host, kind)
     known = ensure_links(host, known)
-    _ensure_unit(host, facts, settings, ports, allow)
+    if has_tls:
+        certificate.ensure(host, certificate.names(spec.hostname, host.remote.connection.host))
+    else:
+        host.ensure_absent(render.TLS_DIR)
+    jobs = settings.jobs or default_jobs(facts.cpus, facts.memory_mib)
+    nice = default_nice(facts.cpus, facts.memory_mib) if settings.nice is None else settings.nice
+    if kind is DISTPLUSPLUSD:
+        daemon = render.distplusplusd(program, ports[0], jobs, nice, allow, has_tls)
+    else:
+        daemon = render.distccd(program, ports, jobs, nice, allow)
+    _ensure_unit(host, facts, daemon)
     if settings.tunnel_keys:
         known = _ensure_tunnel_account(host, known, settings.tunnel_keys, tunnel_user, ports)
     else:
         known = ensure_no_tunnel_account(host, known)
-    if facts.selinux_enforces:
+    if facts.selinux_enforces and kind is DISTCCD:
         known = _ensure_selinux_ports(host, known, ports)
-    firewall.ensure(host, known, firewall.rules(facts.firewall, allow, (ports.distcc, ports.stats)))
-    ensure_running(host, ports)
+    firewall.ensure(host, known, firewall.rules(facts.firewall, allow, ports))
+    ensure_running(host, known)
     return facts
+
+
+def known_as(host: Host, kind: Kind, in_container: bool = False) -> Record:
+    """The host's record. Raises HostError when the host is a worker of another kind."""
+    known = record.read(host.remote)
+    if known is None:
+        return Record()
+    if (known.daemon, bool(known.images)) != (kind.name, in_container):
+        made = f"runs {known.daemon}{' in a container' if known.images else ''}"
+        raise HostError(
+            f"is, or began to become, a worker that {made}; `fab remove {host.remote.name}` takes that away first"
+        )
+    return known
+
+
+def _ensure_program(host: Host, kind: Kind) -> str:
+    """The path of what the unit starts."""
+    if kind is DISTCCD:
+        return host.ask("distccd", "command -v distccd || echo /usr/bin/distccd").stdout.strip()
+    python = software.find_python(host)
+    if python is None:
+        if not host.dry_run:
+            raise HostError("has no Python that answers, although its package is installed")
+        host.change("distplusplusd, sent over ssh", ":")
+        return "/usr/bin/python3"
+    software.ensure(host, python)
+    return python.path
 
 
 def require_clients(target: Target) -> None:
     """Raises ConfigurationError when nobody would be let in: there is no default, since it would be the wrong one."""
+    if isinstance(target.spec, GrpcHost) and target.settings.tunnel_keys:
+        raise ConfigurationError(
+            f"{target.name}: there are no tunnels to distplusplusd: no tunnel keys for grpc:// and grpcs:// "
+            "(tunnel_keys = [] in the inventory takes those of [defaults] away)"
+        )
     if not (target.settings.allow or target.settings.tunnel_keys or isinstance(target.spec, SshHost)):
         raise ConfigurationError(
             f"{target.name}: who may compile there? Name addresses or networks with --allow (--allow {THIS_MACHINE} "
@@ -66,7 +117,7 @@ def require_clients(target: Target) -> None:
 
 
 def compilers_there(host: Host) -> list[str]:
-    """Names of the compilers that distccd on the host can run."""
+    """Names of the compilers that the daemon on the host can run."""
     names = host.remote.run("compilers", _LIST_COMPILERS).words
     return list(dict.fromkeys(names))
 
@@ -78,14 +129,14 @@ def allowed_networks(allow: Sequence[str], client: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(own if network == THIS_MACHINE else network for network in allow))
 
 
-def check_ports_free(host: Host, ports: Ports) -> None:
+def check_ports_free(host: Host, ports: Sequence[int]) -> None:
     script = (
         f"systemctl is-active -q {render.UNIT} && exit 0; "
-        f"ss -Hltnp '( sport = :{ports.distcc} or sport = :{ports.stats} )'"
+        f"ss -Hltnp '( {' or '.join(f'sport = :{port}' for port in ports)} )'"
     )
     if taken := host.ask("ports", script).stdout.strip():
         raise HostError(
-            f"something else listens on port {ports.distcc} or {ports.stats} there:\n  {taken}\n"
+            f"something else listens on port {' or '.join(map(str, ports))} there:\n  {taken}\n"
             "  Stop it, or give the worker other ports (host = in the inventory)"
         )
 
@@ -103,52 +154,44 @@ def _check_tunnel(host: Host, known: Record, facts: Facts, user: str) -> None:
         )
 
 
-def wanted_packages(facts: Facts, compilers: Sequence[str]) -> list[str]:
-    wanted = list(facts.family.distcc)
+def wanted_packages(facts: Facts, kind: Kind, compilers: Sequence[str], has_tls: bool = False) -> list[str]:
+    wanted = list(kind.packages(facts.family))
     for compiler in compilers:
         try:
             wanted += facts.family.compiler_packages(compiler)
         except ValueError as error:
             raise HostError(f"compilers: {error}") from None
-    if facts.selinux_enforces:
+    if has_tls:
+        wanted.append("openssl")
+    if facts.selinux_enforces and kind is DISTCCD:
         wanted.append("policycoreutils-python-utils")
     return list(dict.fromkeys(wanted))
 
 
 def ensure_links(host: Host, known: Record) -> Record:
-    """Links for every compiler that distccd may run: it runs none without (distcc 3.4, src/serve.c, LIBDIR/distcc)."""
-    script = (
-        "daemon=$(command -v distccd) || exit 1\n"
-        # Which directory was decided when distccd was built.
-        r"grep -aoE '/[a-z0-9_/.-]*lib[a-z0-9_/.-]*/distcc' $daemon | grep -v /debug/ | sort -u | head -n 1"
-        "\ncommand -v distcc || echo $daemon\n"
-        f"{_LIST_COMPILERS}"
-    )
-    found = host.ask("links", script)
-    if not found.ok and host.dry_run:
-        host.change("links to the compilers that distccd may run", ":")
+    """Links for every compiler that may be run: neither daemon runs one without (distcc 3.4, src/serve.c)."""
+    found = host.ask("links", f"{known.kind.links}\n{_LIST_COMPILERS}")
+    if host.dry_run and (not found.ok or not found.words[2:]):
+        host.change(f"links to the compilers that {known.daemon} may run", ":")
         return known
     directory, target, *names = found.words
-    for name in names:
-        link = f"{directory}/{name}"
-        if host.ask("links", f"[ -x {link} ]").ok:
-            continue
-        if link not in known.links:
-            known = dataclasses.replace(known, links=(*known.links, link))
-            host.save(known)
-        host.change(f"link {link}", f"mkdir -p {directory} && ln -sfn {target} {link}")
+    # distplusplusd looks into COMPILERS_DIR itself; what is only there needs no link.
+    needs = "command -v $name >/dev/null || continue;" if target == "itself" else ""
+    look = f"for name in {shlex.join(names)}; do {needs} [ -x {directory}/$name ] || echo $name; done"
+    if lacking := host.ask("links", look).words:
+        links = (f"{directory}/{name}" for name in lacking)
+        known = dataclasses.replace(known, links=tuple(dict.fromkeys((*known.links, *links))))
+        host.save(known)
+        leads_to = "$(command -v $name)" if target == "itself" else target
+        host.change(
+            f"links in {directory}: {' '.join(lacking)}",
+            f"mkdir -p {directory} && for name in {shlex.join(lacking)}; do "
+            f"ln -sfn {leads_to} {directory}/$name || exit 1; done",
+        )
     return known
 
 
-def _ensure_unit(host: Host, facts: Facts, settings: WorkerSettings, ports: Ports, allow: tuple[str, ...]) -> None:
-    daemon = render.Daemon(
-        path=host.ask("distccd", "command -v distccd || echo /usr/bin/distccd").stdout.strip(),
-        distcc_port=ports.distcc,
-        stats_port=ports.stats,
-        jobs=settings.jobs or default_jobs(facts.cpus, facts.memory_mib),
-        nice=default_nice(facts.cpus, facts.memory_mib) if settings.nice is None else settings.nice,
-        allow=allow,
-    )
+def _ensure_unit(host: Host, facts: Facts, daemon: render.Service) -> None:
     refused = _refused_hardening(host)
     for entry in refused:
         host.warn(f"systemd there refuses {entry}: the service runs without it")
@@ -156,7 +199,7 @@ def _ensure_unit(host: Host, facts: Facts, settings: WorkerSettings, ports: Port
     if has_namespace:
         host.ensure_file(render.JOURNAL_FILE, render.journal())
     else:
-        host.warn(f"systemd {facts.systemd} has no log namespaces: distccd's log goes to the host's journal")
+        host.warn(f"systemd {facts.systemd} has no log namespaces: the log goes to the host's journal")
     host.ensure_file(render.UNIT_FILE, render.unit(daemon, refused, has_namespace))
 
 
@@ -182,7 +225,7 @@ ENTRIES"""
     return tuple(host.remote.run("hardening", script).stdout.splitlines())
 
 
-def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user: str, ports: Ports) -> Record:
+def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user: str, ports: tuple[int, ...]) -> Record:
     if known.tunnel_user not in (user, None):
         known = ensure_no_tunnel_account(host, known)
     if known.tunnel_user is None:
@@ -196,7 +239,7 @@ def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user:
         f" --comment 'tunnels to distccd' --password '*' {user}",
     )
     host.ensure_file(render.KEYS_FILE, "\n".join(keys) + "\n")
-    host.ensure_file(render.SSHD_FILE, render.sshd(user, ports.distcc, ports.stats), then=_RELOAD_SSHD)
+    host.ensure_file(render.SSHD_FILE, render.sshd(user, ports), then=_RELOAD_SSHD)
     return known
 
 
@@ -210,9 +253,9 @@ def ensure_no_tunnel_account(host: Host, known: Record) -> Record:
     return known
 
 
-def _ensure_selinux_ports(host: Host, known: Record, ports: Ports) -> Record:
+def _ensure_selinux_ports(host: Host, known: Record, ports: Sequence[int]) -> Record:
     """The policy lets distccd listen on ports of type distccd_port_t, which is 3632 alone (semanage-port(8))."""
-    for port in (ports.distcc, ports.stats):
+    for port in ports:
         check = f"semanage port -l | grep -E '^distccd_port_t +tcp' | grep -qwF {port}"
         if host.ask("SELinux", check).ok:
             continue
@@ -222,13 +265,14 @@ def _ensure_selinux_ports(host: Host, known: Record, ports: Ports) -> Record:
     return known
 
 
-def ensure_running(host: Host, ports: Ports) -> None:
-    """Enabled, running, and started after the last change of its files and of distccd itself."""
+def ensure_running(host: Host, known: Record) -> None:
+    """Enabled, running, and started after the last change of its files and of the daemon itself."""
     check = f"""
-systemctl is-enabled -q {render.UNIT} && {service.listens(ports)} || exit 1
+systemctl is-enabled -q {render.UNIT} && {service.listens(known.ports)} || exit 1
 [ "$(systemctl show -p NeedDaemonReload --value {render.UNIT})" = no ] || exit 1
 started=$(date -d "$(TZ=UTC systemctl show -p ActiveEnterTimestamp --value {render.UNIT})" +%s) || exit 1
-for file in {render.UNIT_FILE} {render.JOURNAL_FILE} "$(command -v distccd)"; do
+for file in {render.UNIT_FILE} {render.JOURNAL_FILE} {render.KEY_FILE} {known.kind.program}; do
     if [ -e "$file" ] && [ "$(stat -c %Z "$file")" -gt "$started" ]; then exit 1; fi
 done"""
-    host.ensure(f"{render.UNIT} enabled and started", check, service.start_script(ports), service.START_S + 45)
+    script = service.start_script(known.ports)
+    host.ensure(f"{render.UNIT} enabled and started", check, script, service.start_s(known))

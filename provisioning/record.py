@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.errors import HostError
+from provisioning.kinds import DISTCCD, KINDS, Kind
 from provisioning.remote import Remote
 from provisioning.render import STATE_DIR
 
@@ -18,9 +19,12 @@ FILE = f"{STATE_DIR}/provisioned.json"
 class Record:
     """`before` is what the host had when an installation began that has not been seen to end: packages, accounts.
 
-    Accounts are "user:NAME" and "group:NAME"; a firewall rule is "firewalld 192.0.2.0/24 3632".
+    `daemon` is the name of a Kind. Accounts are "user:NAME" and "group:NAME"; a firewall rule is
+    "firewalld 192.0.2.0/24 3632".
     """
 
+    daemon: str = DISTCCD.name
+    ports: tuple[int, ...] = DISTCCD.usual_ports
     packages: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
@@ -30,6 +34,10 @@ class Record:
     container: str | None = None
     images: tuple[str, ...] = ()
     before: tuple[str, ...] | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.daemon]
 
 
 def read(remote: Remote) -> Record | None:
@@ -42,7 +50,10 @@ def read(remote: Remote) -> Record | None:
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in document.items()
         }
-        return Record(**values)
+        known = Record(**values)
+        if known.daemon not in KINDS:
+            raise ValueError(f"daemon {known.daemon!r}")
+        return known
     except (ValueError, TypeError, AttributeError) as error:
         raise HostError(f"{FILE} there is not a record of this version: {error}") from None
 

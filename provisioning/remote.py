@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fabric import Connection
@@ -68,6 +69,37 @@ class Remote:
         if self._is_root is None:
             self.open()
         return self._execute(phase, script, timeout_s, as_root=not self._is_root, check=check)
+
+    def feed(self, phase: str, script: str, chunks: Iterable[bytes], timeout_s: float) -> int:
+        """Runs `script` as root with `chunks` as its standard input; the bytes sent. Raises HostError."""
+        if self._is_root is None:
+            self.open()
+        command, ahead = self.root_command(f"sh -c {shlex.quote(script)}")
+        channel = reaching(self.connection, self.connection.transport.open_session)
+        channel.settimeout(timeout_s)
+        channel.set_combine_stderr(True)
+        sent_bytes = 0
+        try:
+            channel.exec_command(command)
+            try:
+                channel.sendall(ahead.encode())
+                for chunk in chunks:
+                    channel.sendall(chunk)
+                    sent_bytes += len(chunk)
+                channel.shutdown_write()
+            except OSError:
+                # One that has ended takes no more, and its words say why.
+                if not channel.exit_status_ready():
+                    raise
+            output = b"".join(iter(lambda: channel.recv(1 << 16), b"")).decode(errors="replace")
+            exit_code = channel.recv_exit_status()
+        except OSError as error:
+            raise HostError(f"{phase}: sending broke off after {sent_bytes} bytes: {error or 'time-out'}") from None
+        finally:
+            channel.close()
+        if exit_code != 0:
+            raise CommandFailed(phase, script, exit_code, output)
+        return sent_bytes
 
     def root_command(self, command: str) -> tuple[str, str]:
         """`command` for a channel of our own, and what has to be sent ahead of its standard input."""

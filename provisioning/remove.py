@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 
 from provisioning import firewall, packages, record, render, service
 from provisioning.facts import gather
 from provisioning.families import Family
+from provisioning.kinds import DISTPLUSPLUSD
 from provisioning.provision import ensure_no_tunnel_account
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
@@ -45,7 +47,7 @@ def _remove_worker(host: Host, known: Record) -> None:
         "service stopped",
         f"! systemctl is-active -q {render.UNIT} && ! systemctl is-enabled -q {render.UNIT}",
         f"systemctl disable -q --now {render.UNIT}",
-        timeout_s=120,
+        timeout_s=120 + known.kind.stop_s,
     )
     known = ensure_no_tunnel_account(host, known)
     known = firewall.ensure(host, known, ())
@@ -69,15 +71,20 @@ def _remove_worker(host: Host, known: Record) -> None:
         f"rm -rf {_JOURNALS}",
     )
     host.ensure_absent(render.COMPILERS_DIR)
+    if known.kind is DISTPLUSPLUSD:
+        host.ensure_absent(render.SOFTWARE_DIR)
+        host.ensure_absent(render.FRESH_SOFTWARE_DIR)
     _remove_links(host, known)
     _remove_packages(host, known, family)
 
 
 def _remove_links(host: Host, known: Record) -> None:
-    for link in known.links:
-        # Its directory only if that is empty now: else it is the package's.
-        script = f"rm -f {link}; rmdir --ignore-fail-on-non-empty $(dirname {link})"
-        host.ensure(f"no link {link}", f"[ ! -L {link} ]", script)
+    if links := shlex.join(known.links):
+        present = f"for link in {links}; do [ ! -L $link ] || exit 1; done"
+        # Their directory only if that is empty now: else it is the package's.
+        directories = shlex.join(dict.fromkeys(os.path.dirname(link) for link in known.links))
+        script = f"rm -f {links}; rmdir --ignore-fail-on-non-empty {directories} 2>/dev/null; :"
+        host.ensure(f"no links to compilers: {len(known.links)}", present, script)
 
 
 def _remove_packages(host: Host, known: Record, family: Family) -> None:

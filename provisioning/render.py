@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 UNIT = "distcc-worker.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
@@ -15,6 +15,18 @@ SSHD_FILE = "/etc/ssh/sshd_config.d/10-distcc-worker.conf"
 TUNNEL_USER = "distcc-tunnel"
 # Names that mean something else here than in the host's PATH, made by sync-compilers.
 COMPILERS_DIR = "/usr/local/lib/distcc-worker"
+
+# What distplusplusd is made of, and the file in it that tells which version that is.
+SOFTWARE_DIR = "/usr/local/lib/distplusplusd"
+SOFTWARE_FILE = f"{SOFTWARE_DIR}/version"
+FRESH_SOFTWARE_DIR = f"{SOFTWARE_DIR}.new"
+# The compilers that distplusplusd may run; its documentation names this directory.
+SERVER_LINKS_DIR = "/usr/libexec/distplusplus"
+TLS_DIR = f"{STATE_DIR}/tls"
+CERTIFICATE_FILE = f"{TLS_DIR}/server.crt"
+KEY_FILE = f"{TLS_DIR}/server.key"
+# distplusplusd's --job-timeout, and some more: so long may its jobs take to end.
+STOP_S = 620
 
 # journald's namespaces came with systemd 245; before that the log goes to the host's journal.
 LOG_NAMESPACE_SYSTEMD = 245
@@ -43,49 +55,78 @@ HARDENING = (
     "LockPersonality=yes",
     "RemoveIPC=yes",
     "SystemCallArchitectures=native",
-    "SystemCallFilter=@system-service",
+    # The second group is how distplusplusd takes even more from its compilers.
+    "SystemCallFilter=@system-service landlock_create_ruleset landlock_add_rule landlock_restrict_self",
+    "SystemCallErrorNumber=EPERM",
     "UMask=0077",
     "IPAddressDeny=any",
 )
 
 
 @dataclass(frozen=True)
-class Daemon:
-    """distccd as it shall run. Without `allow` it serves the host's own loopback interface only: tunnels end there."""
+class Service:
+    """A daemon as it shall run: its command line, who reaches it besides this host, and further lines of its unit."""
 
-    path: str
-    distcc_port: int
-    stats_port: int
-    jobs: int
-    nice: int
-    allow: tuple[str, ...]
+    description: str
+    manual: str
+    command: tuple[str, ...]
+    clients: tuple[str, ...]
+    lines: tuple[str, ...] = field(default=())
 
 
-def unit(daemon: Daemon, refused_hardening: Sequence[str], log_namespace: bool) -> str:
-    """distcc-worker.service. `refused_hardening` are the entries of HARDENING that systemd there cannot do."""
-    clients = ("127.0.0.0/8", "::1/128", *daemon.allow)
-    listen = () if daemon.allow else ("--listen", "127.0.0.1")
-    command = [
-        *(daemon.path, "--daemon", "--no-detach", "--log-stderr", "--log-level", "notice"),
-        *("--port", str(daemon.distcc_port), "--stats", "--stats-port", str(daemon.stats_port)),
-        *("--jobs", str(daemon.jobs), "--nice", str(daemon.nice), *listen),
+def distccd(path: str, ports: tuple[int, ...], jobs: int, nice: int, allow: tuple[str, ...]) -> Service:
+    """Without `allow` it serves the host's own loopback interface only: tunnels end there."""
+    clients = ("127.0.0.0/8", "::1/128", *allow)
+    command = (
+        *(path, "--daemon", "--no-detach", "--log-stderr", "--log-level", "notice"),
+        *("--port", str(ports[0]), "--stats", "--stats-port", str(ports[1])),
+        *("--jobs", str(jobs), "--nice", str(nice), *(() if allow else ("--listen", "127.0.0.1"))),
         *(word for network in clients for word in ("--allow", network)),
-    ]
+    )
+    environment = f"Environment=PATH={COMPILERS_DIR}:/usr/local/bin:/usr/bin:/bin TMPDIR=/tmp"
+    return Service("distccd with statistics", "man:distccd(1)", command, allow, (environment,))
+
+
+def distplusplusd(python: str, port: int, jobs: int, nice: int, allow: tuple[str, ...], has_tls: bool) -> Service:
+    """`python` runs what is in SOFTWARE_DIR."""
+    credential = f"/run/credentials/{UNIT}/server.key"
+    command = (
+        *(python, "-m", "distcc_auto.distplusplus.server.main", "--log-level", "info"),
+        *("--listen-address", f"0.0.0.0:{port}", "--jobs", str(jobs)),
+        *("--compiler-dir", COMPILERS_DIR, "--compiler-dir", SERVER_LINKS_DIR),
+        *(word for network in allow for word in ("--allow", network)),
+        *(("--tls-certificate", CERTIFICATE_FILE, "--tls-key", credential) if has_tls else ()),
+    )
+    lines = (
+        "Type=notify",
+        f"Environment=PYTHONPATH={SOFTWARE_DIR} PYTHONDONTWRITEBYTECODE=1",
+        f"Nice={nice}",
+        # SIGTERM drains.
+        "KillMode=mixed",
+        f"TimeoutStopSec={STOP_S}",
+        *([f"LoadCredential=server.key:{KEY_FILE}"] if has_tls else []),
+    )
+    return Service("distplusplusd", "man:distplusplusd(1)", command, allow, lines)
+
+
+def unit(service: Service, refused_hardening: Sequence[str], log_namespace: bool) -> str:
+    """distcc-worker.service. `refused_hardening` are the entries of HARDENING that systemd there cannot do."""
     kept = [entry for entry in HARDENING if entry not in refused_hardening]
     # Without DynamicUser there is still no root: nobody has no files anywhere.
     user = [] if "DynamicUser=yes" in kept else ["User=nobody"]
     left_out = [f"# {entry} is refused by systemd on this host" for entry in refused_hardening]
+    clients = " ".join(("127.0.0.0/8", "::1/128", *service.clients))
     lines = [
         "# Written by distcc-auto's `fab provision`, and again each time it runs.",
         "[Unit]",
-        "Description=distcc worker: distccd with statistics",
-        "Documentation=man:distccd(1)",
+        f"Description=distcc worker: {service.description}",
+        f"Documentation={service.manual}",
         "Wants=network-online.target",
         "After=network-online.target",
         "",
         "[Service]",
-        f"ExecStart={' '.join(command)}",
-        f"Environment=PATH={COMPILERS_DIR}:/usr/local/bin:/usr/bin:/bin TMPDIR=/tmp",
+        f"ExecStart={' '.join(service.command)}",
+        *service.lines,
         "Restart=on-failure",
         "RestartSec=2",
         # A compiler that runs out of memory ends its own job, and is the first to go.
@@ -94,7 +135,7 @@ def unit(daemon: Daemon, refused_hardening: Sequence[str], log_namespace: bool) 
         *([f"LogNamespace={LOG_NAMESPACE}"] if log_namespace else []),
         *user,
         *kept,
-        *([f"IPAddressAllow={' '.join(clients)}"] if "IPAddressDeny=any" in kept else []),
+        *([f"IPAddressAllow={clients}"] if "IPAddressDeny=any" in kept else []),
         *left_out,
         "",
         "[Install]",
@@ -108,12 +149,12 @@ def journal() -> str:
     return "# Written by distcc-auto's `fab provision`.\n[Journal]\nSystemMaxUse=100M\nMaxRetentionSec=1month\n"
 
 
-def sshd(user: str, distcc_port: int, stats_port: int) -> str:
+def sshd(user: str, ports: tuple[int, ...]) -> str:
     """sshd_config(5): `user` may open tunnels to distccd with a key of ours, and can do nothing else.
 
     MaxSessions 0 refuses shells, commands and subsystems and still permits forwarding.
     """
-    targets = " ".join(f"{name}:{port}" for name in ("localhost", "127.0.0.1") for port in (distcc_port, stats_port))
+    targets = " ".join(f"{name}:{port}" for name in ("localhost", "127.0.0.1") for port in ports)
     return f"""\
 # Written by distcc-auto's `fab provision`.
 Match User {user}

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provisioning import record, render, service
+from provisioning.record import Record
 from provisioning.steps import Host
 
 # "key=value" lines.
-_SCRIPT = rf"""
+_SERVICE = rf"""
 if [ -e {render.UNIT_FILE} ]; then
     echo "active=$(systemctl is-active {render.UNIT})"
     echo "enabled=$(systemctl is-enabled {render.UNIT} 2>/dev/null)"
     echo "jobs=$(sed -n 's/^ExecStart=.* --jobs \([0-9]*\) .*/\1/p' {render.UNIT_FILE})"
 fi
-echo "distcc=$(distccd --version 2>/dev/null | sed -n '1s/^distccd \([^ ]*\).*/\1/p')"
+echo "load=$(cut -d' ' -f1 /proc/loadavg)"
+echo "cpus=$(nproc)"
+echo "disk_free_mib=$(df -Pm /tmp | awk 'NR == 2 {{ print $4 }}')"
+"""
+# Asked where the daemon is: on the host, or in its container.
+_SOFTWARE = rf"""
+echo "daemon=$(VERSION)"
 PATH={render.COMPILERS_DIR}:$PATH
 for name in gcc g++ clang clang++; do
     if command -v $name >/dev/null; then
         echo "compiler=$name $($name --version | sed -n '1s/.*[ )]\([0-9][0-9]*\.[0-9.]*\).*/\1/p')"
     fi
 done
-echo "load=$(cut -d' ' -f1 /proc/loadavg)"
-echo "cpus=$(nproc)"
-echo "disk_free_mib=$(df -Pm /tmp | awk 'NR == 2 {{ print $4 }}')"
 """
 
 
@@ -34,7 +39,7 @@ class Status:
     """`service` is "running", "drained", "failed", "stopped", "container running", "container drained" or "none"."""
 
     service: str
-    distcc: str
+    daemon: str
     compilers: tuple[str, ...]
     jobs: int | None
     load: float
@@ -44,22 +49,24 @@ class Status:
 
 def status(host: Host) -> Status:
     host.remote.open()
-    known = record.read(host.remote)
-    values = host.remote.run("status", _SCRIPT).stdout
-    if known and known.container:
+    known = record.read(host.remote) or Record()
+    software = _SOFTWARE.replace("VERSION", known.kind.version)
+    values = host.remote.run("status", _SERVICE).stdout
+    if known.container:
         script = f"{service.ENGINE} inspect --format '{{{{.State.Status}}}}' {known.container}"
         values += f"container={host.ask('status', script).stdout.strip()}\n"
-    return parse(values)
+        software = f"{service.ENGINE} exec {known.container} sh -c {shlex.quote(software)}"
+    return parse(values + host.ask("status", software).stdout)
 
 
 def parse(text: str) -> Status:
-    """The answer of the script."""
+    """The answers of the scripts."""
     lines = [line.partition("=")[::2] for line in text.splitlines() if "=" in line]
     values = dict(lines)
     jobs = values.get("jobs", "")
     return Status(
         service=_service(values),
-        distcc=values.get("distcc", ""),
+        daemon=values.get("daemon", ""),
         compilers=tuple(value for key, value in lines if key == "compiler"),
         jobs=int(jobs) if jobs else None,
         load=float(values["load"]),
@@ -92,7 +99,7 @@ def print_table(rows: Sequence[tuple[str, Status]]) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("HOST", "SERVICE", "DISTCC", "COMPILERS"):
+    for title in ("HOST", "SERVICE", "DAEMON", "COMPILERS"):
         table.add_column(title, no_wrap=title != "COMPILERS")
     for title in ("JOBS", "LOAD", "CPUS", "DISK FREE"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -101,7 +108,7 @@ def print_table(rows: Sequence[tuple[str, Status]]) -> None:
         table.add_row(
             name,
             f"[{colour}]{row.service}[/]",
-            row.distcc or "-",
+            row.daemon or "-",
             ", ".join(row.compilers) or "-",
             str(row.jobs or "-"),
             f"{row.load:.2f}",

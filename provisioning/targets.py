@@ -8,22 +8,23 @@ from dataclasses import dataclass
 
 from distcc_auto import inventory
 from distcc_auto.errors import ConfigurationError
-from distcc_auto.hosts import DistccdHost, GrpcHost, HostSpec, SshHost, TcpHost, address, parse_hosts
+from distcc_auto.hosts import GrpcHost, HostSpec, SshHost, address, parse_hosts
 from provisioning.connect import split_port
+from provisioning.kinds import kind_of, ports_of
 from provisioning.render import TUNNEL_USER
 from provisioning.settings import WorkerSettings, worker_settings
 
 
 @dataclass(frozen=True)
 class Target:
-    """One host: what it is called, where ssh logs in, where its distccd is (to be), and how it shall be.
+    """One host: what it is called, where ssh logs in, where its daemon is (to be), and how it shall be.
 
     `is_listed`: it is of the inventory, whose `host` is then the entry for DISTCC_AUTO_HOSTS as it stands.
     """
 
     name: str
     destination: str
-    spec: DistccdHost
+    spec: HostSpec
     settings: WorkerSettings
     is_listed: bool
 
@@ -34,12 +35,14 @@ class Target:
         """
         if self.is_listed:
             return (self.spec.text,)
-        ports = self._ports()
+        own = ports_of(self.spec)
+        ports = () if own == kind_of(self.spec).usual_ports else own
         found = []
         if self.settings.allow:
             # ssh_config's names mean nothing to distcc.
             name = address(hostname, 0).removesuffix(":0")
-            found.append(f"tcp://{name}{''.join(f':{port}' for port in ports)}")
+            scheme = self.spec.kind if isinstance(self.spec, GrpcHost) else "tcp"
+            found.append(f"{scheme}://{name}{''.join(f':{port}' for port in ports)}")
         if isinstance(self.spec, SshHost):
             found.append(self.spec.text)
         elif self.settings.tunnel_keys:
@@ -47,10 +50,6 @@ class Target:
             name = address(host.rpartition("@")[2], tunnel[1] or ssh_port or 0).removesuffix(":0")
             found.append(f"ssh://{tunnel[0]}@{name}{''.join(f'/{port}' for port in ports)}")
         return tuple(found)
-
-    def _ports(self) -> tuple[int, ...]:
-        own, usual = (self.spec.distcc_port, self.spec.stats_port), TcpHost("usual")
-        return () if own == (usual.distcc_port, usual.stats_port) else own
 
 
 def find_targets(
@@ -90,30 +89,22 @@ def _inventory(path: str | None, group: str | None, environ: Mapping[str, str]) 
 
 def _listed(entry: inventory.Entry, path: str, options: Mapping[str, object]) -> Target:
     settings = worker_settings({**entry.settings, **options}, f"{path}: hosts.{entry.name}")
-    spec = _distccd(entry.spec)
-    return Target(entry.name, settings.ssh or _ssh_destination(spec), spec, settings, is_listed=True)
+    return Target(entry.name, settings.ssh or _ssh_destination(entry.spec), entry.spec, settings, is_listed=True)
 
 
 def _unlisted(word: str, table: Mapping[str, object]) -> Target:
     settings = worker_settings({key: value for key, value in table.items() if key != "ssh"}, "options")
     if "://" in word:
-        spec = _distccd(parse_hosts(word, "HOST")[0])
+        spec = parse_hosts(word, "HOST")[0]
         return Target(word, _ssh_destination(spec), spec, settings, is_listed=False)
     host = split_port(word)[0].rpartition("@")[2]
     specs = parse_hosts(address(host, 0).removesuffix(":0"), "HOST")
     if len(specs) != 1:
         raise ConfigurationError(f"'{word}' is not a host")
-    return Target(word, word, _distccd(specs[0]), settings, is_listed=False)
+    return Target(word, word, specs[0], settings, is_listed=False)
 
 
-def _distccd(spec: HostSpec) -> DistccdHost:
-    """Only workers of this kind are made here. Raises ConfigurationError."""
-    if isinstance(spec, GrpcHost):
-        raise ConfigurationError(f"{spec.text}: fab makes workers that run distccd, not distplusplusd")
-    return spec
-
-
-def _ssh_destination(spec: DistccdHost) -> str:
+def _ssh_destination(spec: HostSpec) -> str:
     """Where an administrator logs in: the user of an ssh:// entry is the one of the tunnels, not of this."""
     port = spec.ssh_port if isinstance(spec, SshHost) else None
     return address(spec.hostname, port) if port else spec.hostname

@@ -13,9 +13,11 @@ from invoke.exceptions import Exit
 
 from distcc_auto.errors import ConfigurationError, DistccAutoError
 from distcc_auto.explain import print_json
-from provisioning import compilers, prove, service
+from distcc_auto.hosts import GrpcHost
+from provisioning import certificate, compilers, prove, service, software
 from provisioning import deploy as deploying
 from provisioning.connect import connect
+from provisioning.kinds import DISTCCD, DISTPLUSPLUSD, kind_of, ports_of
 from provisioning.parallel import Failed, on_each, say
 from provisioning.provision import compilers_there, require_clients
 from provisioning.provision import provision as provision_host
@@ -30,7 +32,8 @@ from provisioning.upgrade import upgrade as upgrade_host
 
 _ValueT = TypeVar("_ValueT")
 _HOST_HELP = {
-    "host": "a host, as ssh and the inventory know it; `fab TASK HOST...` says the same",
+    "host": "a host as ssh and the inventory know it, or an entry: grpc://NAME runs distplusplusd; `fab TASK HOST...` "
+    "says the same",
     "group": "the hosts of this group of the inventory",
     "inventory": "the inventory (default: $DISTCC_AUTO_INVENTORY or ~/.config/distcc-auto/inventory.toml)",
 }
@@ -97,7 +100,7 @@ def _task(*iterable: str, **help_texts: str) -> Callable[[Callable[..., None]], 
     tunnel_key="file with public keys that may open tunnels (ssh://) to it; may be repeated",
     compiler="gcc, gcc-N, clang or clang-N (default: gcc); may be repeated",
     jobs="jobs at once (0: from CPUs and memory)",
-    nice="niceness of the compilers, 0 to 19 (-1: from CPUs and memory)",
+    nice="niceness of the compilers, 0 to 19 (default: from CPUs and memory)",
     dry_run=_DRY_RUN,
     proof="--no-proof: do not compile through the worker at the end",
 )
@@ -125,16 +128,25 @@ def provision(
     targets = _targets(host, group, inventory, options)
     for target in targets:
         require_clients(target)
+        if isinstance(target.spec, GrpcHost):
+            software.requirements()
     if proof and not dry_run:
-        prove.check_tools()
+        prove.check_tools(target.spec for target in targets)
 
     def work(one: Host, target: Target) -> str:
         provision_host(one, target.settings, target.spec)
         _tell_changes(one)
         entries = target.entries(one.remote.connection.host)
-        if proof and not dry_run:
+        if dry_run:
+            return entries[0]
+        trusted = None
+        if isinstance(target.spec, GrpcHost) and target.spec.tls:
+            trusted = certificate.fetch(one, os.environ)
+            line = prove.server_line(entries[0], trusted)
+            one.say(f"to trust it, name it among the servers in distplusplus.toml: {line}")
+        if proof:
             for entry in entries:
-                prove.tell_proof(one, prove.prove(entry, compilers_there(one), _ssh_config(c)))
+                prove.tell_proof(one, prove.prove(entry, compilers_there(one), _ssh_config(c), trusted))
         return entries[0]
 
     _print_entries(*_on_each(c, targets, dry_run, work), dry_run)
@@ -197,7 +209,7 @@ def resume(
     c: Context, host: list[str], group: str | None = None, inventory: str | None = None, dry_run: bool = False
 ) -> None:
     """HOST...: take jobs again after `fab drain`."""
-    _change_each(c, _targets(host, group, inventory), dry_run, lambda one, target: service.resume(one, _ports(target)))
+    _change_each(c, _targets(host, group, inventory), dry_run, lambda one, _: service.resume(one))
 
 
 @_task("compiler", compiler="as for provision", limit="seconds to wait for running jobs", dry_run=_DRY_RUN)
@@ -210,12 +222,12 @@ def upgrade(
     limit: int = DRAIN_S,
     dry_run: bool = False,
 ) -> None:
-    """HOST...: the newest distcc and compilers of each host's archive; running jobs are finished first."""
+    """HOST...: the newest daemon, and the newest compilers of each host's archive; running jobs are finished first."""
     _change_each(
         c,
         _targets(host, group, inventory, {"compilers": compiler}),
         dry_run,
-        lambda one, target: upgrade_host(one, target.settings, _ports(target), limit),
+        lambda one, target: upgrade_host(one, target.settings, limit),
     )
 
 
@@ -241,7 +253,7 @@ def remove(
     allow="as for provision",
     tunnel_key="as for provision; tunnels end in the container's own sshd, at port 2222",
     jobs="jobs at once (0: from the CPUs and the memory of the container)",
-    image="a worker image of this machine's engine",
+    image=f"an image of this machine's engine (default: {DISTCCD.image}, or {DISTPLUSPLUSD.image})",
     dry_run=_DRY_RUN,
     proof="--no-proof: do not compile through the worker at the end",
 )
@@ -253,7 +265,7 @@ def deploy(
     allow: list[str] | None = None,
     tunnel_key: list[str] | None = None,
     jobs: int = 0,
-    image: str = deploying.IMAGE,
+    image: str | None = None,
     dry_run: bool = False,
     proof: bool = True,
 ) -> None:
@@ -262,12 +274,17 @@ def deploy(
     targets = _targets(host, group, inventory, options)
     for target in targets:
         require_clients(target)
+        if isinstance(target.spec, GrpcHost) and target.spec.tls:
+            raise ConfigurationError(f"{target.name}: deploy makes no TLS keys: `fab provision`, or grpc://")
     if proof and not dry_run:
-        prove.check_tools()
-    image_id = deploying.local_image_id(image)
+        prove.check_tools(target.spec for target in targets)
+    images = {kind.name: image or kind.image for kind in {kind_of(target.spec) for target in targets}}
+    image_ids = {kind: deploying.local_image_id(name) for kind, name in images.items()}
 
     def work(one: Host, target: Target) -> str:
-        deploying.deploy(one, target.settings, _ports(target), image, image_id)
+        kind = kind_of(target.spec)
+        ports = ports_of(target.spec)
+        deploying.deploy(one, target.settings, kind, ports, images[kind.name], image_ids[kind.name])
         _tell_changes(one)
         entry = target.entries(one.remote.connection.host, (deploying.SSH_USER, deploying.SSH_PORT))[0]
         if proof and not dry_run:
@@ -296,7 +313,3 @@ def _print_entries(done: Sequence[tuple[Target, str]], failed: Sequence[Failed],
     if done and not dry_run:
         print(f'DISTCC_AUTO_HOSTS="{" ".join(entry for _, entry in done)}"')
     _exit_if(failed, len(done) + len(failed))
-
-
-def _ports(target: Target) -> service.Ports:
-    return service.Ports(target.spec.distcc_port, target.spec.stats_port)

@@ -1,24 +1,28 @@
-"""upgrade: the newest distcc and compilers of the host's archive, without losing the jobs it is working on."""
+"""upgrade: the newest daemon and compilers, without losing the jobs that the worker is on.
+
+distcc comes from the host's archive, as compilers do; distplusplusd is that of this clone.
+"""
 
 from __future__ import annotations
 
-from provisioning import packages, render, service
+from provisioning import packages, render, service, software
 from provisioning.errors import HostError
 from provisioning.facts import gather
+from provisioning.kinds import DISTPLUSPLUSD
 from provisioning.provision import ensure_links, wanted_packages
 from provisioning.remote import PACKAGES_S
 from provisioning.settings import WorkerSettings
 from provisioning.steps import Host
 
 
-def upgrade(host: Host, settings: WorkerSettings, ports: service.Ports, drain_s: int) -> None:
+def upgrade(host: Host, settings: WorkerSettings, drain_s: int) -> None:
     """Upgrades what provision brought and needs, nothing else; a drained worker stays drained. Raises HostError."""
     known = service.known_record(host)
     if known.container:
         raise HostError("is a container: build a newer image and run `fab deploy` again")
     facts = gather(host.remote)
     present = packages.installed(host, facts.family)
-    ours = {*known.packages, *wanted_packages(facts, settings.compilers)}
+    ours = {*known.packages, *wanted_packages(facts, known.kind, settings.compilers)}
     # Those of the second set carry no architecture in their names.
     names = sorted(name for name in ours if name in present or not packages.missing([name], present))
     script = facts.family.upgradable(names)
@@ -29,13 +33,19 @@ def upgrade(host: Host, settings: WorkerSettings, ports: service.Ports, drain_s:
     if not host.dry_run:
         host.remote.run("package list", facts.family.refresh, PACKAGES_S)
     newer = host.ask("newer packages", script, PACKAGES_S).stdout.strip().splitlines()
-    if not newer:
+    python = software.find_python(host) if known.kind is DISTPLUSPLUSD else None
+    has_old_software = python is not None and not software.is_current(host, python)
+    if not newer and not has_old_software:
         return
     for line in newer:
         host.say(f"newer: {line}")
     was_drained = not host.ask("service", f"systemctl is-enabled -q {render.UNIT}").ok
     service.drain(host, drain_s)
-    known = packages.change(host, known, facts.family, f"packages: {len(newer)} upgraded", facts.family.upgrade(names))
+    if newer:
+        what = f"packages: {len(newer)} upgraded"
+        known = packages.change(host, known, facts.family, what, facts.family.upgrade(names))
+    if python and has_old_software:
+        software.ensure(host, python)
     ensure_links(host, known)
     if not was_drained:
-        service.resume(host, ports)
+        service.resume(host)

@@ -25,7 +25,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <langinfo.h>
 #include <limits.h>
+#include <locale.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -37,6 +39,7 @@
 #include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -66,7 +69,7 @@ extern char **environ;
 static struct stat self;
 static char self_path[PATH_MAX];
 static char *compiler;        /* path of the real compiler */
-static char **arguments;      /* its argv; [0] is the path */
+static char **arguments;      /* its argv */
 static int preprocessor_messages = -1;
 static int flags;
 static char temporary[PATH_MAX];
@@ -177,7 +180,9 @@ static void find_compiler(char **command)
     }
     trim_path(name);
     arguments = command;
-    arguments[0] = compiler;
+    /* As without us: compilers tell their name as they were called, and look for it in PATH. */
+    if (strchr(command[0], '/'))
+        arguments[0] = compiler;
 }
 
 /* Becomes the compiler: the answer to every trouble. */
@@ -271,6 +276,19 @@ static int find_agent(char *into)
     return 1;
 }
 
+/* The agent outlives the shell whose `ulimit` was meant for one build. */
+static void lift_limits(void)
+{
+    static const int limited[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE};
+    struct rlimit limit;
+    for (size_t index = 0; index < sizeof limited / sizeof *limited; index++) {
+        if (getrlimit(limited[index], &limit) == 0) {
+            limit.rlim_cur = limit.rlim_max;
+            setrlimit(limited[index], &limit);
+        }
+    }
+}
+
 /* In the grandchild: becomes the agent. It must not keep anything of the build: pipes, terminal, directory. */
 static void become_agent(int listener, const char *program, const char *directory)
 {
@@ -288,9 +306,11 @@ static void become_agent(int listener, const char *program, const char *director
     close_range(4, ~0U, 0);
     for (int index = 0; dropped[index]; index++)
         unsetenv(dropped[index]);
+    lift_limits();
     if (chdir("/") < 0)
         _exit(127);
     execl(program, program, "--listen-fd=3", (char *)NULL);
+    say("cannot run %s: %s", program, strerror(errno)); /* into the log */
     _exit(127);
 }
 
@@ -384,16 +404,18 @@ static int append(FILE *file, const char *text)
     return fwrite(text, 1, strlen(text) + 1, file) == strlen(text) + 1 ? 0 : -1;
 }
 
-/* The request in a memfd: a packet cannot be as large as a command line. */
+enum { RETRY = -1, LOCAL = -2 };
+
+/* The request in a memfd: a packet cannot be as large as a command line. 0, RETRY or LOCAL. */
 static int send_request(int fd)
 {
     char directory[PATH_MAX], number[32];
+    if (!getcwd(directory, sizeof directory))
+        return LOCAL; /* it was removed, or its path is too long: the compiler knows what that means */
     int memory = memfd_create("distplusplus-request", MFD_CLOEXEC);
-    if (memory < 0 || !getcwd(directory, sizeof directory))
-        return -1;
-    FILE *file = fdopen(memory, "w");
+    FILE *file = memory < 0 ? NULL : fdopen(memory, "w");
     if (!file)
-        return -1;
+        return LOCAL;
     int count = 0, failed = 0;
     while (arguments[count + 1])
         count++;
@@ -409,8 +431,10 @@ static int send_request(int fd)
     for (char **entry = environ; *entry; entry++)
         failed |= append(file, *entry);
     failed |= fflush(file);
-    if (!failed)
-        failed = send_packet(fd, "C", 1, &memory, 1);
+    if (failed)
+        failed = LOCAL;
+    else if (send_packet(fd, "C", 1, &memory, 1))
+        failed = RETRY;
     fclose(file);
     return failed;
 }
@@ -446,7 +470,7 @@ static int preprocess(int fd, char *packet, size_t size)
     int status;
     if (!command || memory[0] < 0 || memory[1] < 0 || posix_spawn_file_actions_init(&actions))
         return -1;
-    command[0] = compiler;
+    command[0] = arguments[0];
     char *word = packet;
     for (size_t index = 1; index <= count; index++) {
         command[index] = word;
@@ -471,7 +495,13 @@ static int preprocess(int fd, char *packet, size_t size)
     return failed;
 }
 
-/* A signal that ends us takes the half-written file along. */
+static void ignore(int number)
+{
+    (void)number;
+}
+
+/* A signal that ends us takes the half-written file along. A write that fails is noticed where it fails, and what the
+ * compiler makes of that is its matter; it must not find these signals ignored, as a handler is not inherited. */
 static void clean_up(int number)
 {
     if (*temporary)
@@ -482,18 +512,34 @@ static void clean_up(int number)
 
 static void catch_signals(void)
 {
-    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXFSZ};
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT}, failing[] = {SIGPIPE, SIGXFSZ};
     for (size_t index = 0; index < sizeof ending / sizeof *ending; index++)
         if (signal(ending[index], clean_up) == SIG_IGN)
             signal(ending[index], SIG_IGN);
+    for (size_t index = 0; index < sizeof failing / sizeof *failing; index++)
+        if (signal(failing[index], ignore) == SIG_IGN)
+            signal(failing[index], SIG_IGN);
+}
+
+/* Whether a new file in its place would be as what the compiler leaves. Compilers differ in what becomes of links, of
+ * modes, and of a file that somebody made empty beforehand. */
+static int is_replaceable(const struct stat *status)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    return S_ISREG(status->st_mode) && status->st_nlink == 1 && status->st_size > 0 &&
+           (status->st_mode & 07777) == (0666 & ~mask);
 }
 
 /* Writes one output, whole or not at all. Beside it first, so that nobody sees half a file; devices in place. */
 static int write_file(const char *name, int memory)
 {
     struct stat status;
-    int in_place = lstat(name, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode);
+    int exists = lstat(name, &status) == 0;
+    int in_place = exists && S_ISCHR(status.st_mode);
     int fd;
+    if (exists && !in_place && !is_replaceable(&status))
+        return -1;
     if (in_place) {
         fd = open(name, O_WRONLY | O_CLOEXEC);
     } else {
@@ -521,8 +567,6 @@ static int write_file(const char *name, int memory)
 
 /* ---------------------------------------------------------------------------------------------- the conversation */
 
-enum { RETRY = -1, LOCAL = -2 };
-
 static int write_all(int fd, const char *data, size_t size)
 {
     while (size) {
@@ -538,11 +582,48 @@ static int write_all(int fd, const char *data, size_t size)
 }
 
 /* What the preprocessor said comes before what the compiler says. */
-static void show_preprocessor_messages(void)
+static int show_preprocessor_messages(void)
 {
-    if (preprocessor_messages >= 0)
-        copy_out(preprocessor_messages, 2);
+    int failed = preprocessor_messages >= 0 ? copy_out(preprocessor_messages, 2) : 0;
     preprocessor_messages = -1;
+    return failed;
+}
+
+static int is_quote(const char *text)
+{
+    return memcmp(text, "\xe2\x80\x98", 3) == 0 || memcmp(text, "\xe2\x80\x99", 3) == 0;
+}
+
+/* GCC's quotes in the user's character set; servers use UTF-8. -1 if there is more that it may lack. */
+static int to_users_charset(char *text, size_t *size)
+{
+    size_t kept = 0;
+    while (kept < *size && !(text[kept] & 0x80))
+        kept++;
+    if (kept == *size)
+        return 0;
+    setlocale(LC_CTYPE, ""); /* a locale that is not installed leaves "C", as for the compiler */
+    if (strcmp(nl_langinfo(CODESET), "UTF-8") == 0)
+        return 0;
+    for (size_t index = kept; index < *size; index++) {
+        if (index + 2 < *size && is_quote(text + index)) {
+            text[kept++] = '\'';
+            index += 2;
+        } else if (text[index] & 0x80) {
+            return -1;
+        } else {
+            text[kept++] = text[index];
+        }
+    }
+    *size = kept;
+    return 0;
+}
+
+static int show(int to, char *text, size_t size)
+{
+    if (show_preprocessor_messages() || to_users_charset(text, &size) || write_all(to, text, size))
+        return LOCAL;
+    return INT_MAX;
 }
 
 /* Does what one packet says. Returns an exit status, RETRY, LOCAL, or INT_MAX to go on. */
@@ -560,13 +641,11 @@ static int obey(int fd, char *packet, size_t size, int descriptor)
     case 'F':
         return descriptor >= 0 && write_file(packet + 1, descriptor) == 0 ? INT_MAX : LOCAL;
     case 'O':
-        return write_all(1, packet + 1, size - 1) == 0 ? INT_MAX : EXIT_TROUBLE;
     case 'E':
-        show_preprocessor_messages();
-        write_all(2, packet + 1, size - 1);
-        return INT_MAX;
+        return show(packet[0] == 'O' ? 1 : 2, packet + 1, size - 1);
     case 'X':
-        show_preprocessor_messages();
+        if (show_preprocessor_messages())
+            return LOCAL;
         if (size == 5)
             memcpy(&status, packet + 1, 4);
         return status & 0xff;
@@ -585,8 +664,9 @@ static int converse(int fd)
 {
     static char packet[MAX_PACKET + 1];
     int greeted = 0;
-    if (send_request(fd))
-        return RETRY;
+    int failed = send_request(fd);
+    if (failed)
+        return failed;
     for (;;) {
         char control[CMSG_SPACE(sizeof(int))];
         struct iovec part = {packet, MAX_PACKET};
@@ -652,16 +732,23 @@ static void count_depth(void)
     setenv(DEPTH_VARIABLE, next, 1);
 }
 
-int main(int argc, char **argv)
+/* Never onto a standard descriptor that was closed: messages would go into a socket. Returns which were, as bits. */
+static int fill_standard_descriptors(void)
 {
-    /* Never onto a standard descriptor that was closed: messages would go into a socket. */
-    while (1) {
+    int filled = 0;
+    for (;;) {
         int fd = open("/dev/null", O_RDWR);
         if (fd > 2 || fd < 0) {
             close(fd);
-            break;
+            return filled;
         }
+        filled |= 1 << fd;
     }
+}
+
+int main(int argc, char **argv)
+{
+    int closed = fill_standard_descriptors();
     ssize_t length = readlink("/proc/self/exe", self_path, sizeof self_path - 1);
     if (length < 0 || stat("/proc/self/exe", &self) < 0 || argc < 1) {
         say("cannot read /proc/self/exe: %s", strerror(errno));
@@ -678,6 +765,13 @@ int main(int argc, char **argv)
     }
     count_depth();
     find_compiler(argv);
+    if (closed) {
+        /* The compiler ends with an error where it has something to say and nowhere to say it. */
+        for (int fd = 0; fd <= 2; fd++)
+            if (closed & 1 << fd)
+                close(fd);
+        run_locally();
+    }
     if (isatty(2))
         flags |= FLAG_TERMINAL;
     catch_signals();

@@ -34,6 +34,9 @@ def test_every_host_that_fails_is_named_and_the_exit_status_says_so(tmp_path: Pa
         ("provision", "no hosts: name them"),
         ("provision a", "a: who may compile there?"),
         ("provision a --allow ::/0", "lets in the whole world"),
+        ("provision a --jobs many", "--jobs: expected a whole number, got 'many'"),
+        ("provision grpc://a --allow ::/0", "lets in the whole world"),
+        ("deploy grpcs://a --allow 192.0.2.1", "deploy makes no TLS keys"),
         ("provision --group farm", "inventory.toml: the inventory cannot be read"),
     ],
 )

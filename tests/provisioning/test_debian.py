@@ -8,11 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from distcc_auto.commands.demo import write_program
+from tests.integration.distplusplus.harness import Client
 from tests.provisioning.bare_host import PASSWORD, ROOT, BareHost, environment, fab_command, wait_for
 
 pytestmark = pytest.mark.timeout(400)
@@ -233,3 +235,90 @@ def test_remove_leaves_packages_files_and_firewall_as_they_were(bare: BareHost, 
     assert bare.files() == before["files"]
     assert "distcc" not in bare.run("ufw status")
     assert "worker-1: unchanged" in bare.fab("remove", "worker-1")
+
+
+GRPC = ("provision", "grpc://worker-1", "--allow", "this-machine", "--allow", "192.0.2.0/24")
+GRPCS = ("provision", "grpcs://worker-1", *GRPC[2:])
+
+
+def test_distplusplusd_is_provisioned_with_tls_and_proved(bare: BareHost, before: dict[str, list[str]]) -> None:
+    """On the host that is bare again."""
+    output = bare.fab(*GRPCS, "--dry-run")
+    assert "would change: packages: gcc g++" in output
+    assert "would change: firewall open: ufw 192.0.2.0/24 3634" in output
+    assert bare.files() == before["files"]
+    output = bare.fab(*GRPCS)
+    assert f"proved: compiled through grpcs://{bare.address} in" in output
+    assert re.search(r"by gcc \(.*g\+\+ \(", output)
+    assert f'DISTCC_AUTO_HOSTS="grpcs://{bare.address}"' in output
+    assert "grpcs://worker-1: unchanged" in bare.fab(*GRPCS, "--no-proof")
+    assert "runs distplusplusd; `fab remove worker-1`" in bare.fab("provision", "worker-1", *GRPC[2:], expect=1)
+
+
+def test_its_key_stays_there_and_its_certificate_is_what_our_configuration_names(
+    bare: BareHost, tmp_path: Path
+) -> None:
+    assert bare.run("stat -c '%a %U' /etc/distcc-worker/tls/server.key").split() == ["600", "root"]
+    key = bare.run("cat /etc/distcc-worker/tls/server.key").splitlines()[1]
+    assert not any(key in path.read_text(errors="replace") for path in bare.directory.rglob("*") if path.is_file())
+    certificate = bare.directory / ".config" / "distplusplus" / "worker-1.pem"
+    files = write_program(str(tmp_path))
+    toml = tmp_path / "distplusplus.toml"
+    toml.write_text(f'servers = [{{ address = "grpcs://{bare.address}", ca = "{certificate}" }}]\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "distcc_auto", "--report", "make", "-s"],
+        cwd=tmp_path,
+        env=environment(tmp_path)
+        | {
+            "DISTCC_AUTO_HOSTS": f"grpcs://{bare.address}",
+            "DISTPLUSPLUS_SYSTEM_CONFIG": str(toml),
+            "DISTCC_FALLBACK": "0",
+        },
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"\(\d+ slots?\): {files} jobs, 100 %", done.stderr), done.stderr
+
+
+def test_without_tls_the_key_goes_and_the_server_is_confined_all_the_same(bare: BareHost) -> None:
+    assert f"proved: compiled through grpc://{bare.address} in" in bare.fab(*GRPC)
+    # A name that sync-compilers has made for the service alone.
+    bare.run("mkdir /usr/local/lib/distcc-worker && ln -s /usr/bin/gcc-12 /usr/local/lib/distcc-worker/gcc-77")
+    assert "grpc://worker-1: unchanged" in bare.fab(*GRPC, "--no-proof")
+    assert bare.run("ls /etc/distcc-worker").split() == ["provisioned.json"]
+    pid = bare.run("systemctl show -p MainPID --value distcc-worker").strip()
+    status = dict(line.split(":", 1) for line in bare.run(f"cat /proc/{pid}/status").splitlines())
+    assert "0" not in status["Uid"].split()
+    assert int(status["CapBnd"], 16) == 0
+    rules = bare.run("ufw status")
+    assert re.search(r"^3634/tcp +ALLOW +192\.0\.2\.0/24 +# distcc-worker", rules, re.MULTILINE)
+    assert not re.search(r"^3634/tcp.*Anywhere", rules, re.MULTILINE)
+    assert "compiler=x86_64-linux-gnu-g++ file=proof.cc result=ok" in bare.fab("logs", "worker-1")
+
+
+def test_distplusplusd_is_drained_resumed_upgraded_and_removed(bare: BareHost, before: dict[str, list[str]]) -> None:
+    slow = '#!/bin/sh\ncase "$*" in *hello*) sleep 3 ;; esac\nexec gcc "$@"\n'
+    bare.run("cat >/usr/bin/gcc-99; chmod 755 /usr/bin/gcc-99", text=slow)
+    bare.run("ln -s /usr/bin/gcc-99 /usr/libexec/distplusplus/gcc-99")
+    client = Client(f"{bare.address}:3634")
+    with client.channel, ThreadPoolExecutor() as pool:
+        job = pool.submit(client.object, compiler="gcc-99")
+        wait_for("the job has begun", lambda: "sleep" in bare.run("cat /proc/[0-9]*/comm"))
+        assert "changed: drained" in bare.fab("drain", "worker-1")
+        assert job.result(10)
+    bare.run("rm /usr/bin/gcc-99 /usr/libexec/distplusplus/gcc-99")
+    status = json.loads(bare.fab("status", "worker-1", "--json"))["workers"][0]
+    assert (status["service"], status["daemon"].split()[0]) == ("drained", "distplusplusd")
+    assert "1 changed" in bare.fab("resume", "worker-1")
+    bare.run("echo 0.0.9 old >/usr/local/lib/distplusplusd/version")
+    output = bare.fab("upgrade", "worker-1")
+    assert "changed: drained" in output
+    assert "sent over ssh" in output
+    assert json.loads(bare.fab("status", "worker-1", "--json"))["workers"][0]["service"] == "running"
+    bare.fab("remove", "worker-1")
+    assert bare.packages() == before["packages"]
+    assert bare.files() == before["files"]
+    assert "distcc" not in bare.run("ufw status")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from provisioning.deploy import CONTAINER, IMAGE
+from provisioning.deploy import CONTAINER
+from provisioning.kinds import DISTCCD, DISTPLUSPLUSD, KINDS
 from tests.provisioning.bare_host import PASSWORD, ROOT, BareHost, docker
 
 pytestmark = pytest.mark.timeout(400)
@@ -33,8 +37,8 @@ def _free_ports(count: int) -> list[int]:
 
 @pytest.fixture
 def with_engine(debian_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BareHost]:
-    if not docker("image", "ls", "--quiet", IMAGE).strip():
-        subprocess.run([ROOT / "images" / "build.py", "bookworm"], check=True, timeout=380)
+    if not all(docker("image", "ls", "--quiet", kind.image).strip() for kind in KINDS.values()):
+        subprocess.run([ROOT / "images" / "build.py", "--distplusplusd", "bookworm"], check=True, timeout=380)
     mounts = ("--volume", "/usr/bin/docker:/opt/docker:ro", "--volume", "/var/run/docker.sock:/engine.sock")
     host = BareHost("worker-3", debian_image, tmp_path_factory.mktemp("worker-3"), PASSWORD, mounts)
     try:
@@ -47,23 +51,28 @@ def with_engine(debian_image: str, tmp_path_factory: pytest.TempPathFactory) -> 
         host.remove()
 
 
-def test_the_image_goes_over_ssh_and_the_container_takes_jobs(with_engine: BareHost, tmp_path: Path) -> None:
-    ports = _free_ports(2)
-    entry = f"tcp://127.0.0.1:{ports[0]}:{ports[1]}"
-    inventory = tmp_path / "inventory.toml"
-    inventory.write_text(
+def _inventory(directory: Path, entry: str) -> Path:
+    path = directory / "inventory.toml"
+    path.write_text(
         f'[hosts.worker-3]\nhost = "{entry}"\nssh = "worker-3"\nallow = ["172.16.0.0/12"]\n'
         '[groups]\nfarm = ["worker-3"]\n'
     )
+    return path
 
-    def fab(*words: str) -> str:
-        asked = ("--prompt-for-sudo-password", *words, "--inventory", str(inventory), "--group", "farm")
-        ran = with_engine.fab_typing(PASSWORD, *asked)
-        assert ran.status == 0, ran.output
-        return ran.output
 
+def _fab(host: BareHost, inventory: Path, *words: str) -> str:
+    asked = ("--prompt-for-sudo-password", *words, "--inventory", str(inventory), "--group", "farm")
+    ran = host.fab_typing(PASSWORD, *asked)
+    assert ran.status == 0, ran.output
+    return ran.output
+
+
+def test_the_image_goes_over_ssh_and_the_container_takes_jobs(with_engine: BareHost, tmp_path: Path) -> None:
+    ports = _free_ports(2)
+    entry = f"tcp://127.0.0.1:{ports[0]}:{ports[1]}"
+    fab = functools.partial(_fab, with_engine, _inventory(tmp_path, entry))
     output = fab("deploy")
-    assert f"changed: image {IMAGE} sent over ssh" in output
+    assert f"changed: image {DISTCCD.image} sent over ssh" in output
     assert f"proved: compiled through {entry}" in output
     assert f'DISTCC_AUTO_HOSTS="{entry}"' in output
     # The image as it came is the image as it is here, and the password was no part of it.
@@ -77,5 +86,29 @@ def test_the_image_goes_over_ssh_and_the_container_takes_jobs(with_engine: BareH
     assert "started" in fab("resume")
     fab("remove")
     assert with_engine.run("ls /run/loaded", check=False) == ""
+    assert docker("ps", "--all", "--quiet", "--filter", f"name=^{CONTAINER}$") == ""
+    assert with_engine.run("ls /etc/distcc-worker", check=False) == ""
+
+
+def test_distplusplusd_is_deployed_and_takes_no_calls_from_others(with_engine: BareHost, tmp_path: Path) -> None:
+    entry = f"grpc://127.0.0.1:{_free_ports(1)[0]}"
+    fab = functools.partial(_fab, with_engine, _inventory(tmp_path, entry))
+    output = fab("deploy")
+    assert f"changed: image {DISTPLUSPLUSD.image} sent over ssh" in output
+    assert f"proved: compiled through {entry}" in output
+    assert "worker-3: unchanged" in fab("deploy")
+    assert "distplusplusd 0." in fab("status")
+    assert "changed: drained" in fab("drain")
+    assert "container distcc-worker" in fab("deploy", "--allow", "192.0.2.0/24", "--no-proof")
+    asked = subprocess.run(
+        [sys.executable, "-m", "distcc_auto", "hosts"],
+        env=os.environ | {"DISTCC_AUTO_HOSTS": entry},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "this server takes no calls from 172." in asked.stdout
+    fab("remove")
     assert docker("ps", "--all", "--quiet", "--filter", f"name=^{CONTAINER}$") == ""
     assert with_engine.run("ls /etc/distcc-worker", check=False) == ""

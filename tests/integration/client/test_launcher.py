@@ -179,6 +179,11 @@ def test_without_an_agent_the_compiler_runs(home: Home) -> None:
     assert done.returncode == 0
     assert at_home(done)
     assert (home.work / "a.o").exists()
+    script = home.write("agent", "#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    done = home.compile("gcc", "-c", "a.c", DISTPLUSPLUS_AGENT=str(script))
+    assert (done.returncode, at_home(done)) == (0, True)
+    assert f"cannot run {script}: No such file or directory" in home.log
 
 
 def test_without_servers_the_compiler_runs_and_says_so_once(alone: Home) -> None:
@@ -288,6 +293,9 @@ def test_wrong_settings_are_told_and_the_compiler_runs(home: Home) -> None:
     done = home.compile("gcc", "-c", "a.c", DISTPLUSPLUS_FALLBACK="never")
     assert done.returncode == 0
     assert "DISTPLUSPLUS_FALLBACK (environment): 'never' is none of local, wait, fail" in done.stderr
+    # A test of configure counts the lines.
+    home.write("conftest.c", HELLO)
+    assert home.compile("gcc", "-c", "conftest.c", DISTPLUSPLUS_FALLBACK="other").stderr == ""
 
 
 def test_explain_tells_where_and_why(home: Home) -> None:
@@ -303,6 +311,14 @@ def test_explain_tells_where_and_why(home: Home) -> None:
 
 
 def test_own_options() -> None:
-    for option, status in (("--version", 0), ("--help", 0), ("--nonsense", 2)):
+    for option, status, said in (
+        ("--version", 0, "distplusplus 0."),
+        ("--help", 0, "--explain "),
+        ("--nonsense", 96, "--nonsense (distplusplus --help tells more)"),
+        ("--explain", 96, "expected a compiler"),
+        ("-c", 96, "-c (distplusplus --help tells more)"),
+        ("--install-symlinks=", 96, "has no name"),
+    ):
         done = subprocess.run([LAUNCHER, option], capture_output=True, text=True, timeout=30, check=False)
-        assert (done.returncode, "distplusplus" in done.stdout + done.stderr) == (status, True)
+        assert done.returncode == status, done
+        assert said in done.stdout + done.stderr

@@ -127,6 +127,11 @@ def test_kept(line: str) -> None:
     assert kept(line) == line
 
 
+def test_clang_is_not_given_what_it_says_is_of_no_use() -> None:
+    assert kept("-fmacro-prefix-map=/a=/b -O1", clang=True) == "-O1"
+    assert kept("-ffile-prefix-map=/a=/b", clang=True) == "-ffile-prefix-map=/a=/b"
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
@@ -138,6 +143,9 @@ def test_kept(line: str) -> None:
         ("-specs=x", "changes what the compiler runs"),
         ("-save-temps=obj", "names or writes further files"),
         ("-Wa,-al=x", "assembler"),
+        ("-Wa,--gdwarf-5", "assembler"),
+        ("-fprofile-abs-path", "the worker's directories"),
+        ("-fsave-optimization-record", "the worker's own files"),
         ("-fno-such/path", "not known here to be safe"),
         ("-E", "not a compile"),
         ("-fprofile-generate=/x", "only the client has"),

@@ -43,6 +43,7 @@ def test_gcc_is_told_the_directory_unless_the_text_says_it() -> None:
 
 def test_clang_is_told_the_directory_unless_the_user_tells_it() -> None:
     assert "-fdebug-compilation-dir=/home/u" in made("-g -c", CLANG).argv
+    assert "-fdebug-compilation-dir=/home/u" in made("-fsave-optimization-record -c", CLANG).argv
     assert "-fdebug-compilation-dir=/home/u" not in made("-g -fdebug-compilation-dir=. -c", CLANG).argv
 
 

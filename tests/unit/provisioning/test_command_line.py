@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from invoke.exceptions import Exit
 
-from provisioning.command_line import name_hosts
+from provisioning.command_line import check_numbers, name_hosts
 
 TASKS = {"provision": {"--host", "--allow", "--jobs"}, "status": {"--host"}}
 CORE = {"-i", "--identity", "-S", "--ssh-config"}
@@ -31,3 +32,19 @@ CORE = {"-i", "--identity", "-S", "--ssh-config"}
 )
 def test_words_behind_a_task_are_hosts(words: str, expected: str) -> None:
     assert name_hosts(words.split(), TASKS, CORE) == expected.split()
+
+
+@pytest.mark.parametrize(
+    "words", ["provision --jobs abc", "provision --jobs=", "provision --jobs -3", "provision --jobs 1.5"]
+)
+def test_what_is_no_number_is_told(words: str) -> None:
+    with pytest.raises(Exit, match=r"^--jobs: expected a whole number, got '.*'$") as raised:
+        check_numbers(words.split(), {"--jobs"})
+    assert raised.value.code == 96
+
+
+@pytest.mark.parametrize(
+    "words", ["provision --jobs 4", "provision --jobs=0", "provision --allow abc", "provision --jobs"]
+)
+def test_numbers_and_other_flags_are_left_alone(words: str) -> None:
+    check_numbers(words.split(), {"--jobs"})

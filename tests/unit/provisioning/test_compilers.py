@@ -63,7 +63,7 @@ def worker(*lines: str, before: str = "", archive: int = 0) -> FakeRemote:
         {
             "provisioned.json": to_text(Record()),
             "os-release": DEBIAN,
-            "for name in": "\n".join(lines),
+            "if path=$(command": "\n".join(lines),
             "apt-cache show": archive,
             f"ls {COMPILERS_DIR} 2>": before,
             "grep -aoE": "/usr/lib/distcc /usr/bin/distcc",

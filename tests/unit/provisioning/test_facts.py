@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from provisioning.errors import HostError
-from provisioning.facts import parse
+from provisioning.facts import SCRIPT, parse
 
 DEBIAN = """os_id=debian
 os_like=
@@ -47,3 +50,16 @@ def test_a_fedora_host_that_enforces() -> None:
 def test_what_cannot_become_a_worker_is_told(old: str, new: str, message: str) -> None:
     with pytest.raises(HostError, match=message):
         parse(DEBIAN.replace(old, new))
+
+
+def test_a_host_without_the_files_that_are_looked_at_answers_too(tmp_path: Path) -> None:
+    script = SCRIPT.replace("/etc/", f"{tmp_path}/")
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(HostError, match="an unknown system is neither"):
+        parse(done.stdout)
+    (tmp_path / "ssh").mkdir()
+    (tmp_path / "ssh" / "sshd_config").write_text("Port 22\n")
+    assert (
+        "sshd_includes" not in subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from distcc_auto.distplusplus.server.settings import load
 from provisioning import render
-
-DAEMON = render.Daemon("/usr/bin/distccd", 3632, 3633, 8, 10, ("192.0.2.0/24",))
 
 
 def unit(
     allow: tuple[str, ...] = ("192.0.2.0/24",), refused: tuple[str, ...] = (), namespace: bool = True
 ) -> list[str]:
-    daemon = render.Daemon("/usr/bin/distccd", 3632, 3633, 8, 10, allow)
+    daemon = render.distccd("/usr/bin/distccd", (3632, 3633), 8, 10, allow)
     return render.unit(daemon, refused, namespace).splitlines()
+
+
+def server_unit(has_tls: bool) -> list[str]:
+    daemon = render.distplusplusd("/usr/bin/python3", 4000, 8, 10, ("192.0.2.0/24",), has_tls)
+    return render.unit(daemon, (), True).splitlines()
 
 
 def test_the_daemon_is_started_as_asked() -> None:
@@ -25,6 +29,29 @@ def test_without_clients_only_loopback_is_listened_on() -> None:
     (start,) = [line for line in unit(allow=()) if line.startswith("ExecStart=")]
     assert "--listen 127.0.0.1" in start
     assert start.endswith("--allow 127.0.0.0/8 --allow ::1/128")
+
+
+def test_distplusplusd_takes_the_allowed_clients_and_reads_its_key_as_a_credential() -> None:
+    plain, encrypted = server_unit(False), server_unit(True)
+    start = (
+        "ExecStart=/usr/bin/python3 -m distcc_auto.distplusplus.server.main --log-level info "
+        "--listen-address 0.0.0.0:4000 --jobs 8 --compiler-dir /usr/local/lib/distcc-worker "
+        "--compiler-dir /usr/libexec/distplusplus --allow 192.0.2.0/24"
+    )
+    key = "/run/credentials/distcc-worker.service/server.key"
+    assert start in plain
+    assert f"{start} --tls-certificate /etc/distcc-worker/tls/server.crt --tls-key {key}" in encrypted
+    assert set(encrypted) - set(plain) > {"LoadCredential=server.key:/etc/distcc-worker/tls/server.key"}
+    assert {"Nice=10", "Type=notify", "KillMode=mixed", *render.HARDENING} <= set(plain)
+    assert "IPAddressAllow=127.0.0.0/8 ::1/128 192.0.2.0/24" in plain
+
+
+def test_what_is_started_is_a_command_line_of_distplusplusd() -> None:
+    (start,) = [line for line in server_unit(True) if line.startswith("ExecStart=")]
+    settings = load(start.split()[3:], {})
+    assert [str(network) for network in settings.allow] == ["192.0.2.0/24"]
+    # systemd waits until the longest job has ended.
+    assert settings.job_timeout_s < render.STOP_S
 
 
 def test_all_hardening_is_there_and_the_network_is_that_of_the_clients() -> None:
@@ -51,7 +78,7 @@ def test_an_old_systemd_gets_no_log_namespace() -> None:
 
 
 def test_the_tunnel_account_reaches_the_two_ports_and_nothing_else() -> None:
-    lines = [line.strip() for line in render.sshd("distcc-tunnel", 3632, 3633).splitlines()]
+    lines = [line.strip() for line in render.sshd("distcc-tunnel", (3632, 3633)).splitlines()]
     assert lines[1] == "Match User distcc-tunnel"
     assert "PermitOpen localhost:3632 localhost:3633 127.0.0.1:3632 127.0.0.1:3633" in lines
     for line in ("MaxSessions 0", "PermitTTY no", "PermitListen none", "AllowAgentForwarding no"):

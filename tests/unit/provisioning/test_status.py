@@ -9,7 +9,7 @@ from provisioning.status import Status, documents, parse
 RUNNING = """active=active
 enabled=enabled
 jobs=8
-distcc=3.4
+daemon=distccd 3.4
 compiler=gcc 12.2.0
 compiler=clang 14.0.6
 load=1.25
@@ -19,10 +19,10 @@ disk_free_mib=51200
 
 
 def test_a_running_worker() -> None:
-    expected = Status("running", "3.4", ("gcc 12.2.0", "clang 14.0.6"), 8, 1.25, 8, 51200)
+    expected = Status("running", "distccd 3.4", ("gcc 12.2.0", "clang 14.0.6"), 8, 1.25, 8, 51200)
     assert parse(RUNNING) == expected
     (document,) = documents([("worker-1", expected)])
-    assert set(document) == {"host", "service", "distcc", "compilers", "jobs", "load", "cpus", "disk_free_mib"}
+    assert set(document) == {"host", "service", "daemon", "compilers", "jobs", "load", "cpus", "disk_free_mib"}
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from distcc_auto.errors import ConfigurationError
+from provisioning.kinds import DISTPLUSPLUSD, kind_of, ports_of
+from provisioning.provision import require_clients
 from provisioning.targets import Target, find_targets
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7y alice@desk\n"
@@ -37,14 +39,32 @@ def test_a_word_is_what_ssh_takes() -> None:
     assert one("[2001:db8::1]:2200").spec.hostname == "2001:db8::1"
 
 
-def test_a_worker_of_another_kind_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"^grpc://w: fab makes workers that run distccd"):
-        one("grpc://w")
+@pytest.mark.parametrize("scheme", ["grpc", "grpcs"])
+def test_a_worker_may_run_distplusplusd(scheme: str, tmp_path: Path) -> None:
+    target = one(f"{scheme}://worker-1", allow=["192.0.2.1"])
+    assert (target.destination, kind_of(target.spec)) == ("worker-1", DISTPLUSPLUSD)
+    assert target.entries("10.0.0.1") == (f"{scheme}://10.0.0.1",)
+    assert one(f"{scheme}://w:4000", allow=["192.0.2.1"]).entries("2001:db8::1") == (f"{scheme}://[2001:db8::1]:4000",)
+    path = tmp_path / "farm.toml"
+    path.write_text(f'[hosts.w]\nhost = "{scheme}://worker-9:4000"\nssh = "admin@10.0.0.9:2200"\n')
+    (listed,) = find_targets(["w"], None, str(path), {}, {})
+    assert listed.destination == "admin@10.0.0.9:2200"
+    assert listed.entries("10.0.0.9") == (f"{scheme}://worker-9:4000",)
+
+
+def test_clients_must_be_named_and_distplusplusd_has_no_tunnels(tmp_path: Path) -> None:
+    key = tmp_path / "key.pub"
+    key.write_text(KEY)
+    for word in ("worker-1", "grpc://worker-1"):
+        with pytest.raises(ConfigurationError, match=rf"^{word}: who may compile there"):
+            require_clients(one(word))
+    with pytest.raises(ConfigurationError, match=r"^grpc://w: there are no tunnels to distplusplusd"):
+        require_clients(one("grpc://w", allow=["192.0.2.1"], tunnel_keys=[str(key)]))
 
 
 def test_a_word_may_be_an_entry_of_the_driver() -> None:
     target = one("tcp://worker-1:4000:4001", allow=["192.0.2.1"])
-    assert (target.destination, target.spec.distcc_port) == ("worker-1", 4000)
+    assert (target.destination, ports_of(target.spec)) == ("worker-1", (4000, 4001))
     assert target.entries("10.0.0.1") == ("tcp://10.0.0.1:4000:4001",)
     assert one("ssh://t@worker-1:2200").destination == "worker-1:2200"
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from distcc_auto import __version__
 from distcc_auto.distplusplus.client import job, runtime, settings
+from distcc_auto.distplusplus.client.arguments import Local
 from distcc_auto.distplusplus.client.compilers import LocalCompilers
 from distcc_auto.distplusplus.client.connection import (
     FLAG_EXPLAIN,
@@ -117,7 +118,9 @@ class _Agent:
         try:
             configured = settings.load(request.environ)
         except ConfigurationError as error:
-            self._notices.tell("error", f"{error}; compiling here", connection, "error")
+            # What is done here anyway must not say more than the compiler: configure's tests look at every line.
+            least = "fatal" if isinstance(await job.classify(request, self._shared), Local) else "error"
+            self._notices.tell("error", f"{error}; compiling here", connection, least)
             await connection.send(b"L")
             return
         self._idle_timeout_s = configured.idle_timeout_s

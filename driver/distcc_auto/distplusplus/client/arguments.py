@@ -12,79 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from distcc_auto.distplusplus.client import rules
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.server import arguments as server_arguments
+from distcc_auto.distplusplus.server import plan as server_plan
+from distcc_auto.distplusplus.server.arguments import Extra
 from distcc_auto.distplusplus.server.errors import Refused
-
-_COMPILER = re.compile(r"(?:.+-)?(?P<name>gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?")
-
-# The value is the next argument (gcc 12 `--help=separate`, clang 14's Options.td), so it is no input.
-_WITH_VALUE = frozenset(
-    """
-    -o -x -I -D -U -A -B -L -l -u -z -T -e -F -MF -MT -MQ -MJ -include -imacros -include-pch -iquote -isystem
-    -idirafter -iprefix -iwithprefix -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem
-    -isystem-after -iwithsysroot -Xpreprocessor -Xassembler -Xlinker -Xclang -Xanalyzer -Xarch_host -Xarch_device
-    -mllvm -target -arch -aux-info -dumpbase -dumpbase-ext -dumpdir -wrapper -specs -framework -rpath -param
-    --param --sysroot --include --imacros --include-directory --define-macro --undefine-macro --output --language
-    --prefix --library-directory -G
-    """.split()  # noqa: SIM905  (a table of 60 words)
-)
-# Read by the preprocessor or the linker alone; what is preprocessed at home needs none of them on a server.
-_HOME_WITH_VALUE = frozenset(
-    """
-    -I -D -U -A -L -l -u -z -T -e -F -MF -MT -MQ -include -imacros -iquote -isystem -idirafter -iprefix
-    -iwithprefix -iwithprefixbefore -isysroot -imultilib -imultiarch -iframework -cxx-isystem -isystem-after
-    -iwithsysroot -Xpreprocessor -Xlinker -framework -rpath --sysroot --include --imacros --include-directory
-    --define-macro --undefine-macro --library-directory
-    """.split()  # noqa: SIM905  (a table of 60 words)
-)
-_HOME = re.compile(
-    r"-[IDULl].+|-A[^-].*|-M(?:D|MD|G|P|[FTQ].+)|-W[lp],.*|-i(?:quote|system|dirafter|prefix|withprefix|sysroot).+"
-    r"|-imacros.+|-include(?!-pch).+|-nostdinc(?:\+\+)?|-undef|-P|-CC?|--sysroot=.*|--(?:include|imacros)=.*",
-    re.DOTALL,
-)
-_LANGUAGE_OF_ENDING: Mapping[str, pb.Language] = {
-    ".c": pb.C,
-    ".i": pb.C,
-    **dict.fromkeys((".cc", ".cp", ".cxx", ".cpp", ".CPP", ".c++", ".C", ".ii"), pb.CXX),
-    **dict.fromkeys((".m", ".mi"), pb.OBJECTIVE_C),
-    **dict.fromkeys((".mm", ".M", ".mii"), pb.OBJECTIVE_CXX),
-}
-_LANGUAGE_OF_OPTION: Mapping[str, pb.Language] = {
-    "c": pb.C,
-    "cpp-output": pb.C,
-    "c++": pb.CXX,
-    "c++-cpp-output": pb.CXX,
-    "objective-c": pb.OBJECTIVE_C,
-    "objective-c-cpp-output": pb.OBJECTIVE_C,
-    "objective-c++": pb.OBJECTIVE_CXX,
-    "objective-c++-cpp-output": pb.OBJECTIVE_CXX,
-}
-_ASSEMBLY_ENDINGS = frozenset({".s", ".S", ".sx", ".asm"})
-_HEADER_ENDINGS = frozenset({".h", ".hh", ".hp", ".hxx", ".hpp", ".HPP", ".h++", ".H", ".tcc"})
-# What a server would take, but which needs this machine.
-_AT_HOME: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-E|--preprocess|-P?E"), "only preprocesses"),
-    (re.compile(r"-M|-MM|--dependencies|--user-dependencies|-M\w*-E"), "only lists dependencies"),
-    (re.compile(r"-fsyntax-only|-###|-fdirectives-only|-MJ.*"), "is not a compile to one object"),
-    (re.compile(r"-fprofile-(use|instr-use).*"), "reads a profile of this machine"),
-    (re.compile(r"-v|--verbose|-time|-ftime-report.*|-H|-Q"), "is asked to tell about the compiler's run"),
-    (re.compile(r"-Wp,.*(-M[FTQ]?,|-M[MD]?$).*|-Wp,-E.*"), "passes output options on to the preprocessor"),
-    (re.compile(r"-f(no-)?working-directory|-fpreprocessed|-traditional(-cpp)?|-no-integrated-cpp|-save-temps.*"),
-     "changes how preprocessing and compiling go together"),
-)  # fmt: skip
-# Warnings that a compiler gives or not by what a macro hides, which preprocessed text does not tell:
-# -Wparentheses-equality of clang, for one, on every `if ((a == b))` that a macro made.
-_CHANGED_BY_PREPROCESSING = re.compile(
-    r"\[-W(?:error[=,])*,?(?:-W)?(?:parentheses-equality|tautological[\w-]*|self-assign[\w-]*|implicit-fallthrough=?"
-    r"|misleading-indentation|duplicated-branches|logical-op|extra-semi[\w-]*|constant-logical-operand"
-    r"|unreachable-code[\w-]*|null-conversion|unused-value|empty-body|compare-distinct-pointer-types|address)\b"
-)
-# The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT).
-_ENVIRONMENT_AT_HOME = (
-    "COMPILER_PATH", "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "GCC_COMPARE_DEBUG",
-    "CCC_OVERRIDE_OPTIONS", "COMPILER_NAME",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,6 +41,8 @@ class Compile:
     remote: tuple[str, ...]
     clang: bool
     further_outputs: bool
+    # Whether the names that __builtin_FILE gives must be mapped, which only clang here can do.
+    maps_names: bool = False
 
 
 @dataclass
@@ -121,53 +56,65 @@ class _Command:
     stop: str = ""
     output: str | None = None
     language: str = ""
+    # What -Wp and -Xpreprocessor pass on.
+    passed: list[str] = field(default_factory=list)
     home: str = ""
     writes_dependencies: bool = False
     names_dependencies: bool = False
     names_target: bool = False
-    colour: bool = False
+    # Of how messages are shown: what the user says himself.
+    shown: set[str] = field(default_factory=set)
     # GCC reads /* fall through */ where it warns of such; clang does not.
     fallthrough: bool = False
 
 
 def compiler_name(path: str) -> str | None:
     """`gcc`, `clang++` ... if the program is called like a compiler, whatever its target and version; else None."""
-    found = _COMPILER.fullmatch(os.path.basename(path))
+    found = rules.COMPILER.fullmatch(os.path.basename(path))
     return found["name"] if found else None
 
 
 def is_changed_by_preprocessing(messages: str) -> bool:
     """Whether a compiler that had not been given preprocessed text might not have said this."""
-    return _CHANGED_BY_PREPROCESSING.search(messages) is not None
+    return rules.CHANGED_BY_PREPROCESSING.search(messages) is not None
 
 
 def classify(
-    compiler: str, arguments: Sequence[str], environ: Mapping[str, str], *, clang: bool, coloured: bool = False
+    compiler: str,
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    clang: bool,
+    for_terminal: Sequence[str] = (),
 ) -> Compile | Local:
-    """What the command is. `coloured`: its messages go to a terminal that shows colours."""
+    """What the command is. `for_terminal`: arguments for messages as they would be on the user's terminal."""
     command = _take_apart(arguments)
     if local := _at_home(command, environ):
         return local
     source = command.inputs[0]
     language = _language(command, source, compiler)
-    if language is None:
-        return Local(f"{os.path.basename(source)} is not C, C++ or Objective-C")
+    if isinstance(language, str):
+        return Local(language)
     output = command.output or _default_output(source, command.stop)
-    colour = ["-fdiagnostics-color=always"] if coloured and not command.colour else []
-    remote = (*command.remote, *colour, command.stop)
+    shown = [argument for argument in for_terminal if argument.partition("=")[0] not in command.shown]
+    remote = (*command.remote, *shown, command.stop)
     try:
         for text in (*remote, source, output):
             text.encode()
     except UnicodeEncodeError:
         return Local("a name or an argument is not UTF-8, which the protocol needs")
-    verdict = _servers_verdict(remote, clang)
-    if isinstance(verdict, str):
-        return Local(verdict)
-    added = [*_dependency_arguments(command, source, output), *colour]
+    try:
+        extras = _further_outputs(remote, clang)
+        server_plan.check_name(os.path.basename(source))
+        server_plan.check_output(output, extras)
+    except Refused as refused:
+        return Local(str(refused))
+    added = [*_dependency_arguments(command, source, output), *shown]
     if command.fallthrough and not clang:
         added.append("-C")
     preprocess = (*command.kept, *added, "-E")
-    return Compile(source, output, language, preprocess, remote, clang, verdict)
+    maps_names = clang and any(rules.NAMES_MAPPED.fullmatch(argument) for argument in command.kept)
+    return Compile(source, output, language, preprocess, remote, clang, bool(extras), maps_names)
 
 
 def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
@@ -188,7 +135,13 @@ def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
         return Local("a test of configure: here it is faster")
     if command.output == "-":
         return Local("the output goes to standard output")
-    for name in _ENVIRONMENT_AT_HOME:
+    if command.output == "":
+        return Local("the output has no name")
+    if command.output and os.path.basename(command.output) == base:
+        return Local("the output has the source's name")
+    if not _is_for_preprocessor(command.passed):
+        return Local("-Wp or -Xpreprocessor passes on what is more than the preprocessor's")
+    for name in rules.ENVIRONMENT_AT_HOME:
         if environ.get(name):
             return Local(f"{name} is set")
     return None
@@ -200,7 +153,7 @@ def _take_apart(arguments: Sequence[str]) -> _Command:
     while position < len(arguments):
         argument = arguments[position]
         value = None
-        if argument in _WITH_VALUE:
+        if argument in rules.WITH_VALUE:
             if position + 1 == len(arguments):
                 command.home = f"{argument} lacks its value"
                 break
@@ -235,8 +188,8 @@ def _take(command: _Command, argument: str, value: str | None) -> None:
     if argument in ("-x", "--language") or argument.startswith(("-x", "--language=")):
         _take_language(command, argument, value)
     else:
-        _note(command, argument)
-        if not (argument in _HOME_WITH_VALUE if value is not None else _HOME.fullmatch(argument)):
+        _note(command, argument, value)
+        if not (argument in rules.HOME_WITH_VALUE if value is not None else rules.HOME.fullmatch(argument)):
             command.remote += [argument] if value is None else [argument, value]
     command.kept += [argument] if value is None else [argument, value]
 
@@ -244,33 +197,64 @@ def _take(command: _Command, argument: str, value: str | None) -> None:
 def _take_language(command: _Command, argument: str, value: str | None) -> None:
     if command.inputs:
         command.home = "-x behind the input file"
-    command.language = value if value is not None else argument.removeprefix("-x").removeprefix("-language=")
+    command.language = value if value is not None else re.sub(r"-x|--language=", "", argument, count=1)
 
 
-def _note(command: _Command, argument: str) -> None:
+def _is_for_preprocessor(passed: Sequence[str]) -> bool:
+    words = iter(passed)
+    for word in words:
+        if word in rules.PASSED_WITH_VALUE:
+            if next(words, "-").startswith("-"):
+                return False
+        elif not rules.PASSED.fullmatch(word):
+            return False
+    return True
+
+
+def _note(command: _Command, argument: str, value: str | None) -> None:
     """Remembers what an argument means for us."""
-    for pattern, reason in _AT_HOME:
-        if pattern.fullmatch(argument):
-            command.home = command.home or f"{argument} {reason}"
-    if argument in ("-MD", "-MMD", "--write-dependencies", "--write-user-dependencies"):
+    command.home = command.home or _why_at_home(argument)
+    if argument.startswith("-Wp,"):
+        command.passed += argument.split(",")[1:]
+    elif argument == "-Xpreprocessor" and value is not None:
+        command.passed.append(value)
+    elif argument in ("-MD", "-MMD", "--write-dependencies", "--write-user-dependencies"):
         command.writes_dependencies = True
     elif argument.startswith("-MF"):
         command.names_dependencies = True
     elif argument.startswith(("-MT", "-MQ")):
         command.names_target = True
-    elif re.match(r"-f(no-)?(diagnostics-color|color-diagnostics|diagnostics-colour)", argument):
-        command.colour = True
+    elif found := rules.SHOWN.fullmatch(argument):
+        # Whoever has no colours has no links.
+        command.shown |= {f"-f{found[1]}"} if found[1] else {"-fdiagnostics-color", "-fdiagnostics-urls"}
     elif re.fullmatch(r"-W(extra|implicit-fallthrough(=.*)?)?", argument):
         command.fallthrough = True
 
 
-def _language(command: _Command, source: str, compiler: str) -> pb.Language | None:
-    if command.language and command.language != "none":
-        return _LANGUAGE_OF_OPTION.get(command.language)
+@lru_cache(maxsize=4096)  # most arguments are the same for all sources
+def _why_at_home(argument: str) -> str:
+    for pattern, reason in rules.AT_HOME:
+        if pattern.fullmatch(argument):
+            return f"{argument} {reason}"
+    return ""
+
+
+def _language(command: _Command, source: str, compiler: str) -> pb.Language | str:
+    """The language of the source, or why it cannot be preprocessed here and compiled there."""
+    name = os.path.basename(source)
+    if command.language == "none":
+        return "-x none: what C is to g++ then, only g++ knows"
+    if command.language:
+        by_option = rules.LANGUAGE_OF_OPTION.get(command.language)
+        return by_option or f"{name} is {command.language}, which is compiled here"
     ending = os.path.splitext(source)[1]
-    language = _LANGUAGE_OF_ENDING.get(ending)
+    if ending in rules.PREPROCESSED_ENDINGS:
+        return f"{name} is preprocessed already"
+    language = rules.LANGUAGE_OF_ENDING.get(ending)
     # g++ compiles C sources as C++ (g++(1)).
-    return pb.CXX if language == pb.C and "++" in os.path.basename(compiler) else language
+    if language == pb.C and "++" in os.path.basename(compiler):
+        return pb.CXX
+    return language or f"{name} is not C, C++ or Objective-C"
 
 
 def _default_output(source: str, stop: str) -> str:
@@ -291,10 +275,6 @@ def _dependency_arguments(command: _Command, source: str, output: str) -> list[s
 
 
 @lru_cache(maxsize=4096)  # the arguments of a target's sources are the same
-def _servers_verdict(remote: tuple[str, ...], clang: bool) -> str | bool:
-    """Why a server would not take these arguments; else whether the job has further outputs."""
-    try:
-        checked = server_arguments.check(remote, clang=clang)
-    except Refused as refused:
-        return str(refused)
-    return bool(checked.extras)
+def _further_outputs(remote: tuple[str, ...], clang: bool) -> frozenset[Extra]:
+    """Raises Refused for arguments that a server would not take."""
+    return server_arguments.check(remote, clang=clang).extras

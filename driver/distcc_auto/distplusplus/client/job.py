@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from distcc_auto.distplusplus.client import arguments, response_files
+from distcc_auto.distplusplus.client import arguments, preprocessed, response_files, terminal
 from distcc_auto.distplusplus.client.arguments import Compile, Local
 from distcc_auto.distplusplus.client.compile_request import compile_request
 from distcc_auto.distplusplus.client.compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
@@ -28,11 +27,6 @@ from distcc_auto.distplusplus.client.settings import Settings
 from distcc_auto.distplusplus.protocol import compression
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
-# memmem(3) finds it in a third of the time of `in`: 0.2 ms a MB.
-_libc = ctypes.CDLL(None)
-_libc.memmem.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
-_libc.memmem.restype = ctypes.c_void_p
-_INCBIN = b".incbin"
 _MAX_OUTPUT_BYTES = 4 << 30
 # Below it, handing the work to a thread costs more than it saves.
 _THREAD_BYTES = 512 * 1024
@@ -90,12 +84,11 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     except UnknownCompilerError as error:
         return Local(str(error), bounded=False)
     environ = request.environ
-    coloured = (
-        bool(request.flags & FLAG_TERMINAL)
-        and environ.get("TERM", "dumb") != "dumb"
-        and environ.get("GCC_COLORS", "default") != ""
-    )
-    found = arguments.classify(request.compiler, expanded, environ, clang=compiler.clang, coloured=coloured)
+    clang = compiler.clang
+    for_terminal = []
+    if request.flags & FLAG_TERMINAL:
+        for_terminal = terminal.arguments(environ, clang=clang, version=compiler.version)
+    found = arguments.classify(request.compiler, expanded, environ, clang=clang, for_terminal=for_terminal)
     if isinstance(found, Compile):
         try:
             request.directory.encode()
@@ -141,6 +134,7 @@ class _Remote:
         self._compiler = compiler
         self._notice = notice
         self._content = b""
+        self._preprocessor_warned = False
 
     async def run(self) -> None:
         """Raises GoHomeError, LauncherGoneError."""
@@ -188,6 +182,7 @@ class _Remote:
                 raise GoHomeError("the preprocessor's arguments are too long")
             await self._connection.send(packet)
             status, (text, messages) = await self._connection.receive(b"R", 2)
+            self._preprocessor_warned = os.fstat(messages).st_size > 0
             os.close(messages)
             try:
                 size = os.fstat(text).st_size
@@ -197,8 +192,14 @@ class _Remote:
                 data = os.pread(text, size, 0)
             finally:
                 os.close(text)
-        if _libc.memmem(data, len(data), _INCBIN, len(_INCBIN)) is not None:
-            raise GoHomeError("the source includes a file at compile time (.incbin)")
+        reason = preprocessed.reason_to_stay(
+            data,
+            clang=self._command.clang,
+            warned=self._preprocessor_warned,
+            maps_names=self._command.maps_names,
+        )
+        if reason:
+            raise GoHomeError(reason)
         if len(data) >= _THREAD_BYTES:
             self._content = await asyncio.to_thread(self._compress, data)
         else:
@@ -225,6 +226,11 @@ class _Remote:
                 # The compiler here shows the lines of the source, which the server does not have; and it decides where
                 # only preprocessing makes a difference, as with -Werror.
                 raise GoHomeError(f"{server.name}: the compiler ended with status {answer.returnCode}")
+        elif self._preprocessor_warned and answer.stderr:
+            # What each of them would say in one run is in another order, and some of it is said by both.
+            raise GoHomeError(f"{server.name}: the preprocessor and the compiler both warn")
+        elif "\x1b[" in answer.stderr and "GCC_COLORS" in self._request.environ:
+            raise GoHomeError(f"{server.name}: messages in colours of the user's own (GCC_COLORS)")
         elif arguments.is_changed_by_preprocessing(answer.stderr):
             raise GoHomeError(f"{server.name}: a warning that may come from preprocessing")
         elif not answer.HasField("outputFile"):

@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from distcc_auto import __version__
 from distcc_auto.distplusplus.client import runtime
@@ -21,9 +22,6 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 _COMPILERS = re.compile(r"(?:[\w.]+-){0,4}(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?")
 _STOP_TIMEOUT_S = 10.0
 _EPILOG = """\
-distplusplus COMPILER ARGUMENT ...   compile on a server
-distplusplus --explain COMPILER ARGUMENT ...   tell what would happen, and why
-
 Called through a symbolic link that is named like a compiler, it stands for that compiler.
 Settings: /etc/distplusplus/distplusplus.toml, ~/.config/distplusplus/distplusplus.toml, DISTPLUSPLUS_* in the
 environment; see distplusplus.toml(5).
@@ -40,8 +38,15 @@ def main() -> None:
     sys.exit(status)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Its errors are ours, as those of distcc-auto."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f"{message} ({self.prog} --help tells more)")
+
+
 def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="distplusplus",
         usage="distplusplus [--explain] COMPILER ARGUMENT ...\n       distplusplus OPTION",
         epilog=_EPILOG,
@@ -49,6 +54,10 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"distplusplus {__version__}")
+    # The launcher takes it for itself when a command follows.
+    parser.add_argument(
+        "--explain", action="store_true", help="tell what would happen to the command that follows, and why"
+    )
     parser.add_argument(
         "--install-symlinks", metavar="DIR", help="make a masquerade directory: links named like compilers"
     )
@@ -59,10 +68,9 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return _serve(chosen.listen_fd)
     if chosen.install_symlinks is not None:
         return install_symlinks(chosen.install_symlinks, environ)
-    if chosen.stop:
-        return _stop(environ)
-    parser.print_usage(sys.stderr)
-    return ConfigurationError.exit_status
+    if not chosen.stop:
+        parser.error("expected a compiler and its arguments, or an option")
+    return _stop(environ)
 
 
 def _serve(listen_fd: int) -> int:
@@ -81,6 +89,8 @@ def install_symlinks(directory: str, environ: Mapping[str, str]) -> int:
     launcher = os.path.abspath(launcher)
     if not os.access(launcher, os.X_OK):
         raise ConfigurationError(f"the launcher is not at {launcher}; install distcc-auto again")
+    if not directory:
+        raise ConfigurationError("the directory for the links has no name")
     try:
         os.makedirs(directory, exist_ok=True)
         names = sorted(_compilers_in_path(environ, directory))

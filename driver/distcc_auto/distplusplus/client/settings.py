@@ -115,12 +115,15 @@ def as_configured(server: ServerSettings, configured: Iterable[ServerSettings]) 
     return server
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """What changes with the file; None if there is none."""
     try:
         status = os.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return status.st_mtime_ns, status.st_ino
+    except OSError as error:
+        return (error.errno or 0,)
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 @lru_cache(maxsize=64)

@@ -263,6 +263,7 @@ class Refusal(_message.Message):
         BAD_PATH: _ClassVar[Refusal.Reason]
         OUT_OF_MEMORY: _ClassVar[Refusal.Reason]
         MALFORMED_MESSAGE: _ClassVar[Refusal.Reason]
+        CLIENT_NOT_ALLOWED: _ClassVar[Refusal.Reason]
     UNKNOWN_REASON: Refusal.Reason
     FULL: Refusal.Reason
     QUEUE_FULL: Refusal.Reason
@@ -289,6 +290,7 @@ class Refusal(_message.Message):
     BAD_PATH: Refusal.Reason
     OUT_OF_MEMORY: Refusal.Reason
     MALFORMED_MESSAGE: Refusal.Reason
+    CLIENT_NOT_ALLOWED: Refusal.Reason
     REASON_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     TRANSIENT_FIELD_NUMBER: _ClassVar[int]

@@ -172,6 +172,8 @@ def _take_special(scan: _Scan, argument: str) -> bool:  # noqa: PLR0912  # a tab
     if map_match := rules.PREFIX_MAP.fullmatch(argument):
         if map_match[1] in ("debug", "file"):
             scan.prefix_maps.append((map_match[2], map_match[3]))
+        elif scan.clang and map_match[1] == "macro":
+            return True  # it warns that what is preprocessed has no use for it
     elif rules.CLANG_DIRECTORY.fullmatch(argument):
         if not scan.clang:
             raise _not_allowed(argument, "is an argument of clang")
@@ -201,6 +203,8 @@ def _take_special(scan: _Scan, argument: str) -> bool:  # noqa: PLR0912  # a tab
     elif argument == "-ftime-trace":
         scan.extras.add(Extra.TIME_TRACE)
     elif argument in ("-fsave-optimization-record", "-fsave-optimization-record=yaml"):
+        if not scan.clang:
+            raise _not_allowed(argument, "makes a file that names the worker's own files")
         scan.extras.add(Extra.OPTIMIZATION_RECORD)
     else:
         return False

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import pwd
 
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.server.capacity import Capacity
 from distcc_auto.distplusplus.server.compilers import Compilers
 from distcc_auto.distplusplus.server.errors import Refused
 from distcc_auto.distplusplus.server.jobs import choose_parent
-from distcc_auto.distplusplus.server.security import account
+from distcc_auto.distplusplus.server.security import account, user_name
 from distcc_auto.distplusplus.server.settings import Settings, is_local
 from distcc_auto.distplusplus.server.warden import landlock_abi
 
@@ -21,7 +19,7 @@ async def report(settings: Settings) -> str:
     slots = Capacity(settings.jobs, settings.memory_per_job_mib, lambda: 0).now()
     lines = [f"listens on: {address} ({_transport(settings, address)})" for address in settings.listen_address]
     lines += [
-        f"runs as:    {who.name if (who := account(settings.user)) else pwd.getpwuid(os.geteuid()).pw_name}",
+        f"runs as:    {who.name if (who := account(settings.user)) else user_name()}",
         f"slots:      {slots.count}, from {slots.reason}",
         f"memory:     {slots.free_memory_mib} MiB free; {settings.memory_per_job_mib} MiB wanted for each job",
         f"jobs in:    {choose_parent(settings.job_dir)}",
@@ -44,6 +42,8 @@ def _transport(settings: Settings, address: str) -> str:
     else:
         kind = "plain"
     reach = "this machine only" if is_local(address) else "other machines can reach it"
+    if settings.allow and not is_local(address):
+        reach = f"taken from there: {', '.join(map(str, settings.allow))}"
     return f"{kind}{', bearer tokens' if settings.token_file else ''}, {reach}"
 
 

@@ -92,9 +92,9 @@ def _start(settings: Settings) -> int:
         log.warning("this kernel has no Landlock: jobs can read every file that this server can read")
     for address in settings.listen_address:
         if not is_local(address):
-            if settings.insecure and not (settings.tls_certificate or settings.token_file):
+            if settings.insecure and not (settings.tls_certificate or settings.token_file or settings.allow):
                 log.warning("%s: anyone who can reach it can run compilers here (--insecure)", address)
-            elif not settings.tls_certificate:
+            elif settings.token_file and not settings.tls_certificate:
                 log.warning("%s: tokens and sources cross the network unencrypted", address)
     try:
         parent = choose_parent(settings.job_dir)

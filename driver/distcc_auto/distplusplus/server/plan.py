@@ -37,7 +37,6 @@ _EXTRA_ENDINGS = {
     ".su": (Extra.STACK_USAGE, pb.FurtherOutput.STACK_USAGE),
     ".ci": (Extra.CALLGRAPH, pb.FurtherOutput.CALLGRAPH),
     ".opt.yaml": (Extra.OPTIMIZATION_RECORD, pb.FurtherOutput.OPTIMIZATION_RECORD),
-    ".opt-record.json.gz": (Extra.OPTIMIZATION_RECORD, pb.FurtherOutput.OPTIMIZATION_RECORD),
     ".json": (Extra.TIME_TRACE, pb.FurtherOutput.TIME_TRACE),
 }
 
@@ -130,6 +129,23 @@ def check_name(name: str) -> None:
     raise Refused(pb.Refusal.BAD_NAME, f"file name {shown} {problem}", name)
 
 
+def check_output(wanted: str, extras: frozenset[Extra]) -> str:
+    """The output as it was named if it can be made below the job's directory, else its base name. Raises Refused."""
+    parts = wanted.split("/")
+    check_name(parts[-1])
+    plain = _is_plain(parts)
+    if not plain and Extra.DWO in extras:
+        raise Refused(
+            pb.Refusal.BAD_PATH,
+            f"-gsplit-dwarf records the output's name, and {wanted[:200]!r} (absolute, or with . or ..)"
+            f" cannot be made elsewhere",
+            wanted,
+        )
+    for part in parts[:-1] if plain else []:
+        check_name(part)
+    return wanted if plain else parts[-1]
+
+
 def check_path(what: str, path: str) -> None:
     """Raises Refused for a path that no file can have."""
     if len(path.encode()) > MAX_PATH_BYTES or "\0" in path or "\n" in path:
@@ -193,23 +209,10 @@ def _input_name(name: str, language: pb.Language, head: bytes) -> str:
 
 
 def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -> str:
-    """The output as the user named it if it can be made below the job's directory, else its base name."""
     wanted = request.outputName
     if not wanted:
         wanted = os.path.splitext(request.inputFile.name)[0] + (".s" if arguments.assembly_output else ".o")
-    parts = wanted.split("/")
-    check_name(parts[-1])
-    plain = _is_plain(parts)
-    if not plain and Extra.DWO in arguments.extras:
-        raise Refused(
-            pb.Refusal.BAD_PATH,
-            f"-gsplit-dwarf records the output's name, and {wanted[:200]!r} (absolute, or with . or ..)"
-            f" cannot be made here",
-            wanted,
-        )
-    for part in parts[:-1] if plain else []:
-        check_name(part)
-    output = wanted if plain else parts[-1]
+    output = check_output(wanted, arguments.extras)
     if output in (input_name, _PROFDATA) or output.startswith(input_name + "/"):
         raise Refused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
     return output
@@ -236,7 +239,8 @@ def _clang_names(request: pb.CompileRequest, arguments: Arguments, output: str) 
     own = [argument.partition("=")[0] for argument in arguments.kept]
     if (
         request.cwd
-        and (arguments.debug or arguments.coverage)  # .gcno names the directory, too
+        # .gcno names the directory, too, and so does what an optimization record needs of debug information.
+        and (arguments.debug or arguments.coverage or Extra.OPTIMIZATION_RECORD in arguments.extras)
         and not {"-fdebug-compilation-dir", "-ffile-compilation-dir"} & set(own)
     ):
         names.append(f"-fdebug-compilation-dir={request.cwd}")

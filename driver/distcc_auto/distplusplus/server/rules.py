@@ -126,7 +126,8 @@ REFUSED: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
             "reads or writes a file besides the source",
         ),
         (ANY, r"-fprofile-dir(=.*)?", "moves the profile to a directory that only the client has"),
-        (ANY, r"-m(arch|cpu|tune)=native", "means the CPU of the worker here"),
+        (ANY, r"-fprofile-abs-path", "names the worker's directories"),
+        (ANY, r"-m(arch|cpu|tune)=native", "would mean the CPU of the worker"),
         (ANY, r"-foffload.* -fopenmp-targets.* --?cuda.* --offload.* -arch", "compiles for a second target"),
         (CLANG, r"-[gf]record-(gcc-switches|command-line)", "records the worker's command line"),
         (ANY, r"-fembed-bitcode.*", "records the worker's command line"),
@@ -165,7 +166,7 @@ PREFIX_MAP = re.compile(r"-f(debug|file|macro|coverage)-prefix-map=([^=]*)=(.*)"
 CLANG_DIRECTORY = re.compile(r"-f(debug|coverage|file)-compilation-dir=.*", re.DOTALL)
 CALLGRAPH = re.compile(r"-fcallgraph-info(=(su|da)(,(su|da))?)?")
 ASSEMBLER_OPTION = re.compile(
-    r"--(no)?execstack|--fatal-warnings|--no-warn|--warn|-W|-m[\w=.+-]+|-g|--gdwarf-[2-5]|--gen-debug|--gdwarf-sections"
+    r"--(no)?execstack|--fatal-warnings|--no-warn|--warn|-W|-m[\w=.+-]+|--gdwarf-sections"
     r"|--(no)?compress-debug-sections(=[\w-]+)?|--elf-stt-common=\w+|--generate-missing-build-notes=\w+|-L|--keep-locals"
     r"|--(32|64|x32)|-n|--divide|-O[0-2]|--strip-local-absolute|--reduce-memory-overheads|--noexecstack|-march=[\w+.,-]+"
 )

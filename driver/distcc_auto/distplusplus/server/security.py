@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import logging
 import os
 import pwd
-from collections.abc import Awaitable, Callable
+import urllib.parse
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,7 @@ import grpc.aio
 
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.protocol import refusals
+from distcc_auto.distplusplus.server.settings import Network
 from distcc_auto.errors import ConfigurationError
 
 _log = logging.getLogger("distplusplusd")
@@ -35,7 +38,7 @@ class Account:
 def account(name: str | None) -> Account | None:
     """Whom to become: None if this is not root. Raises ConfigurationError."""
     if os.geteuid() != 0:
-        if name is not None and pwd.getpwuid(os.geteuid()).pw_name != name:
+        if name is not None and user_name() != name:
             raise ConfigurationError(f"--user {name}: only root can become another user")
         return None
     for candidate in (name,) if name else _DEFAULT_USERS:
@@ -53,11 +56,34 @@ def account(name: str | None) -> Account | None:
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
+def user_name() -> str:
+    """Who this process is; a number where nothing knows a name for it, as with systemd's DynamicUser in a container."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"
+
+
 def become(who: Account) -> None:
     """Gives up root for good."""
     os.setgroups([])
     os.setresgid(who.gid, who.gid, who.gid)
     os.setresuid(who.uid, who.uid, who.uid)
+
+
+def is_allowed(peer: str, networks: Collection[Network]) -> bool:
+    """Whether a client may call: those of this machine always, others if `networks` is empty or one of them has it.
+
+    `peer` as gRPC says it: `ipv4:192.0.2.7:58108`, `ipv6:%5B2001:db8::7%5D:58108`, `unix:`.
+    """
+    kind, _, rest = peer.partition(":")
+    if not networks or kind not in ("ipv4", "ipv6"):
+        return True
+    host = urllib.parse.unquote(rest).rpartition(":")[0].strip("[]").partition("%")[0]
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or any(address in network for network in networks)
 
 
 class FileWatch:
@@ -123,8 +149,9 @@ def _watched(what: str, *paths: str) -> FileWatch:
     try:
         return FileWatch(*paths)
     except OSError as error:
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        raise ConfigurationError(f"{what}: {error.filename}: {error.strerror} (the server runs as {user})") from error
+        raise ConfigurationError(
+            f"{what}: {error.filename}: {error.strerror} (the server runs as {user_name()})"
+        ) from error
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):

@@ -21,7 +21,7 @@ from distcc_auto.distplusplus.server.compilers import Compilers
 from distcc_auto.distplusplus.server.errors import Refused
 from distcc_auto.distplusplus.server.joblog import TRACE, JobLine, log, log_job
 from distcc_auto.distplusplus.server.metrics import Metrics
-from distcc_auto.distplusplus.server.security import TokenInterceptor
+from distcc_auto.distplusplus.server.security import TokenInterceptor, is_allowed
 from distcc_auto.distplusplus.server.settings import Settings
 from distcc_auto.distplusplus.server.slots import Reservation, SlotTable, Waiter
 
@@ -139,6 +139,7 @@ class Service:
 
         async def guarded(request: Any, context: Any) -> AnswerT:
             try:
+                self._check_client(context.peer())
                 return await call(request, context)
             except Refused as refused:
                 refusal = refused
@@ -160,6 +161,12 @@ class Service:
             raise AssertionError("abort returns never")
 
         return guarded
+
+    def _check_client(self, peer: str) -> None:
+        if not is_allowed(peer, self._settings.allow):
+            host = peer.partition(":")[2].rpartition(":")[0]
+            log.info("refused: %s is not in --allow", peer)
+            raise Refused(pb.Refusal.CLIENT_NOT_ALLOWED, f"this server takes no calls from {host} (its --allow)", host)
 
     async def _query(self, request: pb.ServerQuery, _context: Any) -> pb.QueryAnswer:
         answer = pb.QueryAnswer(

@@ -18,6 +18,7 @@ from distcc_auto.errors import ConfigurationError
 DEFAULT_ADDRESS = "127.0.0.1:3634"
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 _MIB = 1024 * 1024
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Settings:
     job_dir: str | None
     compiler_dirs: tuple[str, ...]
     user: str | None
+    allow: tuple[Network, ...]
     tls_certificate: str | None
     tls_key: str | None
     tls_client_ca: str | None
@@ -93,6 +95,16 @@ def _address(text: str) -> str:
 def _metrics_address(text: str) -> str:
     split_host_port(text)
     return text
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{error} (an address, or a network such as 192.0.2.0/24)") from None
+    if network.prefixlen == 0:
+        raise ConfigurationError(f"{text!r} is the whole world; name the clients' networks")
+    return network
 
 
 def _choice(*choices: str) -> Callable[[str], str]:
@@ -285,6 +297,14 @@ OPTIONS = (
         "NAME",
     ),
     _Option(
+        "allow",
+        _network,
+        (),
+        "take only clients in this network, and those of this machine; may be given more than once",
+        "NETWORK",
+        many=True,
+    ),
+    _Option(
         "tls-certificate",
         _path,
         None,
@@ -316,7 +336,7 @@ OPTIONS = (
         "insecure",
         _switch,
         False,
-        "allow an address that other machines can reach without TLS and without tokens",
+        "allow an address that other machines can reach without TLS, tokens and --allow",
     ),
     _Option(
         "unconfined",
@@ -393,14 +413,14 @@ def _check_together(settings: Settings) -> None:
         raise ConfigurationError("--tls-certificate and --tls-key need each other")
     if settings.tls_client_ca and not settings.tls_certificate:
         raise ConfigurationError("--tls-client-ca needs --tls-certificate and --tls-key")
-    if settings.tls_certificate or settings.token_file or settings.insecure:
+    if settings.tls_certificate or settings.token_file or settings.allow or settings.insecure:
         return
     for address in settings.listen_address:
         if not is_local(address):
             raise ConfigurationError(
                 f"--listen-address {address}: other machines can reach it, and anyone there could run"
                 f" compilers here."
-                " Give --tls-certificate and --tls-key (with --tls-client-ca to know the clients) or"
-                " --token-file,"
-                " or --insecure if the network is trusted"
+                " Give --tls-certificate and --tls-key (with --tls-client-ca to know the clients),"
+                " --token-file, or --allow with the clients' networks,"
+                " or --insecure if everyone there is trusted"
             )

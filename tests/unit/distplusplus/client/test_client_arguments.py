@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 import pytest
 
@@ -15,14 +16,18 @@ from distcc_auto.distplusplus.client.arguments import (
 )
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
+TERMINAL = ("-fdiagnostics-color=always", "-fdiagnostics-urls=always")
 
-def classified(command: str, *, clang: bool = False, coloured: bool = False, **environ: str) -> Compile | Local:
+
+def classified(
+    command: str, *, clang: bool = False, for_terminal: Sequence[str] = (), **environ: str
+) -> Compile | Local:
     compiler, *arguments = shlex.split(command)
-    return classify(compiler, arguments, environ, clang=clang, coloured=coloured)
+    return classify(compiler, arguments, environ, clang=clang, for_terminal=for_terminal)
 
 
-def compile_of(command: str, *, clang: bool = False, coloured: bool = False) -> Compile:
-    found = classified(command, clang=clang, coloured=coloured)
+def compile_of(command: str, *, clang: bool = False, for_terminal: Sequence[str] = ()) -> Compile:
+    found = classified(command, clang=clang, for_terminal=for_terminal)
     assert isinstance(found, Compile), found
     return found
 
@@ -38,9 +43,9 @@ def compile_of(command: str, *, clang: bool = False, coloured: bool = False) -> 
         ("g++ -c a.cc -o a.o", "a.cc", "a.o", pb.CXX),
         ("g++ -c a.c", "a.c", "a.o", pb.CXX),
         ("gcc -x c++ -c a.weird", "a.weird", "a.o", pb.CXX),
-        ("gcc -c a.i", "a.i", "a.o", pb.C),
+        ("gcc --language=c++ -c a.c", "a.c", "a.o", pb.CXX),
         ("gcc -c 'a b.c' -o 'ü x.o'", "a b.c", "ü x.o", pb.C),
-        ("clang -c -- -a.c", "-a.c", "-a.o", pb.C),
+        ("clang -c -- sub/a.c", "sub/a.c", "a.o", pb.C),
         ("gcc -MD -MF d -I inc -D X=1 -c a.m", "a.m", "a.o", pb.OBJECTIVE_C),
     ],
 )
@@ -69,7 +74,22 @@ def test_single_compiles_are_recognised(command: str, source: str, output: str, 
         ("gcc -c a.s", "not C, C++ or Objective-C"),
         ("gcc -c a.S", "not C, C++ or Objective-C"),
         ("gcc -c a.h", "not C, C++ or Objective-C"),
-        ("g++ -x c++-header -c a.hh", "not C, C++ or Objective-C"),
+        ("g++ -x c++-header -c a.hh", "c++-header"),
+        ("gcc -c a.i", "preprocessed already"),
+        ("g++ -x none -c a.c", "-x none"),
+        ("g++ -c a.ii", "preprocessed already"),
+        ("gcc -x cpp-output -c a.c", "cpp-output"),
+        ("gcc -dM -c a.c", "preprocessing and compiling"),
+        ("gcc -Wp,-O2 -c a.c", "more than the preprocessor's"),
+        ("gcc -Xpreprocessor -MT -Xpreprocessor t -c a.c", "more than the preprocessor's"),
+        ("gcc -Wp,-MD -c a.c", "more than the preprocessor's"),
+        ("gcc -c a.c -o sub/a.c", "the source's name"),
+        ("gcc -c a.c -o ''", "no name"),
+        ("gcc -c a.c -o out/", "is empty"),
+        ("clang -c -- -a.c", "read as an argument"),
+        ("gcc -c 'a\nb.c'", "cannot be printed"),
+        ("gcc -g -gsplit-dwarf -c a.c -o ./a.o", "records the output's name"),
+        ("gcc -S -fverbose-asm a.c", "before preprocessing"),
         ("gcc -c a.c -o -", "standard output"),
         ("gcc -c a.c -o", "lacks its value"),
         ("gcc -c -S a.c", "-c and -S"),
@@ -107,6 +127,16 @@ def test_the_server_gets_neither_input_nor_output_nor_what_preprocessing_used_up
     assert found.remote == ("-O2", "-Wall", "-std=c11", "-c")
 
 
+@pytest.mark.parametrize(
+    "passed",
+    ["-Wp,-DX=1,-UY", "-Wp,-D_FORTIFY_SOURCE=2", "-Wp,-MMD,.a.o.d", "-Wp,-MD,a.d,-MP", "-Wp,-I,inc", "-Wp,-MD -Wp,a.d"],
+)
+def test_what_is_passed_to_the_preprocessor_alone_is_used_up_here(passed: str) -> None:
+    found = compile_of(f"gcc {passed} -c a.c")
+    assert found.remote == ("-c",)
+    assert passed.split(maxsplit=1)[0] in found.preprocess
+
+
 def test_the_preprocessor_gets_everything_else_in_order() -> None:
     found = compile_of("gcc -O2 -I inc -c a.c -o a.o -DX")
     assert found.preprocess == ("-O2", "-I", "inc", "a.c", "-DX", "-E")
@@ -128,11 +158,21 @@ def test_dependencies_are_named_as_without_us(command: str, added: tuple[str, ..
     assert preprocess[len(preprocess) - 1 - len(added) :] == (*added, "-E")
 
 
-def test_colours_are_asked_for_where_the_terminal_would_have_had_them() -> None:
-    assert "-fdiagnostics-color=always" in compile_of("gcc -c a.c", coloured=True).remote
-    assert "-fdiagnostics-color=always" not in compile_of("gcc -c a.c").remote
-    kept = compile_of("gcc -fno-diagnostics-color -c a.c", coloured=True)
-    assert "-fdiagnostics-color=always" not in kept.remote
+@pytest.mark.parametrize(
+    ("said", "added"),
+    [
+        ("", TERMINAL),
+        ("-fdiagnostics-color=auto", TERMINAL),
+        ("-fdiagnostics-color=never", ()),
+        ("-fno-diagnostics-color", ()),
+        ("-fcolor-diagnostics", ()),
+        ("-fdiagnostics-urls=never", TERMINAL[:1]),
+    ],
+)
+def test_messages_are_shown_as_on_the_terminal_unless_the_user_says_how(said: str, added: tuple[str, ...]) -> None:
+    found = compile_of(f"gcc {said} -c a.c", for_terminal=TERMINAL)
+    assert found.remote == (*said.split(), *added, "-c")
+    assert found.preprocess == (*said.split(), "a.c", *added, "-E")
 
 
 def test_gcc_keeps_comments_where_it_would_warn_of_their_absence() -> None:

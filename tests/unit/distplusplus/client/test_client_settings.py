@@ -50,6 +50,12 @@ def test_a_changed_file_counts_at_once(files: Files) -> None:
     assert files.load().fallback == "local"
 
 
+def test_a_file_that_cannot_be_reached_is_an_error_not_an_empty_one(files: Files) -> None:
+    files.user.symlink_to(files.user)
+    with pytest.raises(ConfigurationError, match=r"distplusplus\.toml: cannot be read: Too many levels"):
+        files.load()
+
+
 def test_the_documented_example_is_understood(files: Files) -> None:
     files.user.write_text('servers = [\n"localhost:1234",\n"127.0.0.1:4321",\n"unix:/run/distplusplus.sock"\n]\n')
     assert [server.target for server in files.load().servers] == [

@@ -1,0 +1,196 @@
+"""distplusplusd for a host: this clone's server and the packages that it needs, as one directory that goes over ssh.
+
+The host needs Python and no package index: the packages are fetched here, for its Python and its machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import threading
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from distcc_auto import __version__
+from distcc_auto.errors import ConfigurationError
+from provisioning import render, service
+from provisioning.errors import HostError
+from provisioning.steps import Host
+
+OLDEST_PYTHON = (3, 11)
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "driver", "distcc_auto")
+_PROJECT = os.path.join(os.path.dirname(os.path.dirname(_PACKAGE)), "pyproject.toml")
+# What the server imports of this project.
+_SOURCES = ("__init__.py", "errors.py", "limits.py", "distplusplus/__init__.py")
+_SOURCE_DIRS = ("distplusplus/protocol", "distplusplus/server")
+_FETCH_S = 600
+_SEND_S = 600
+_CHUNK_BYTES = 1 << 20
+_fetching = threading.Lock()
+
+# The oldest manylinux that wheels are made for is 2.5 (PEP 600).
+_ASK_PYTHON = r"""
+for name in python3 python3.14 python3.13 python3.12 python3.11; do
+    path=$(command -v $name) || continue
+    "$path" -c 'import os, sys
+print(sys.executable, "%d.%d" % sys.version_info[:2], os.uname().machine, os.confstr("CS_GNU_LIBC_VERSION"))'
+done"""
+
+
+@dataclass(frozen=True)
+class Python:
+    """An interpreter on the host, and what decides which wheels fit it."""
+
+    path: str
+    version: tuple[int, int]
+    machine: str
+    glibc: tuple[int, int]
+
+    def platforms(self) -> list[str]:
+        """The tags of wheels that run there, best first (PEP 600)."""
+        major, newest = self.glibc
+        return [f"manylinux_{major}_{minor}_{self.machine}" for minor in range(newest, 4, -1)] + [
+            f"manylinux2014_{self.machine}"
+        ]
+
+
+def requirements() -> tuple[str, ...]:
+    """The packages of the extra `distplusplus`, in the versions that are installed and work here.
+
+    Raises ConfigurationError when they are not.
+    """
+    with open(_PROJECT, "rb") as file:
+        extra: list[str] = tomllib.load(file)["project"]["optional-dependencies"]["distplusplus"]
+    names = [requirement.partition(">")[0] for requirement in extra]
+    try:
+        return tuple(f"{name}=={importlib.metadata.version(name)}" for name in names)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ConfigurationError(
+            f"{error.name} is not installed here, and grpc:// workers need it on both sides: "
+            "pip install -e '.[provision,distplusplus]'"
+        ) from None
+
+
+def find_python(host: Host) -> Python | None:
+    """The host's first Python that is new enough, None where there is none at all. Raises HostError."""
+    found = []
+    for line in host.ask("Python", _ASK_PYTHON).stdout.splitlines():
+        path, version, machine, *libc = line.split()
+        if libc[:1] == ["glibc"]:
+            found.append(Python(path, _pair(version), machine, _pair(libc[1])))
+    if found and all(python.version < OLDEST_PYTHON for python in found):
+        raise HostError(
+            f"its Python is {'.'.join(map(str, found[0].version))}, and distplusplusd needs 3.11 or later: install one "
+            "there as python3.11, python3.12 ..., or use the image: `fab deploy`"
+        )
+    return next((python for python in found if python.version >= OLDEST_PYTHON), None)
+
+
+def _pair(text: str) -> tuple[int, int]:
+    first, second, *_ = (int(number) for number in text.split("."))
+    return first, second
+
+
+def version_text(python: Python) -> str:
+    """What SOFTWARE_FILE shall hold: the version, and a digest over all that is sent."""
+    digest = hashlib.sha256(repr((python.version, python.machine, requirements())).encode())
+    for name, path in _sources():
+        with open(path, "rb") as file:
+            digest.update(f"\0{name}\0".encode() + file.read())
+    return f"{__version__} {digest.hexdigest()[:16]}"
+
+
+def _sources() -> Iterator[tuple[str, str]]:
+    """The name below SOFTWARE_DIR, and the path here, of each of the project's own files."""
+    names = list(_SOURCES)
+    for directory in _SOURCE_DIRS:
+        names += [f"{directory}/{name}" for name in os.listdir(os.path.join(_PACKAGE, directory))]
+    for name in sorted(names):
+        if name.endswith(".py"):
+            yield f"distcc_auto/{name}", os.path.join(_PACKAGE, name)
+
+
+def is_current(host: Host, python: Python) -> bool:
+    """Whether the host has this version."""
+    return host.ask("distplusplusd", f"[ \"$(cat {render.SOFTWARE_FILE})\" = '{version_text(python)}' ]").ok
+
+
+def ensure(host: Host, python: Python) -> None:
+    """Sends the software unless the host has it. A server that runs ends its jobs before it is replaced."""
+    if is_current(host, python):
+        return
+    what = f"distplusplusd {__version__} for Python {'.'.join(map(str, python.version))}"
+    if host.dry_run:
+        host.change(f"{what}, sent over ssh", ":")
+        return
+    archive = _archive(python)
+    fresh = render.FRESH_SOFTWARE_DIR
+    script = (
+        f"rm -rf {fresh} && mkdir -p -m 0755 {fresh} && tar -C {fresh} --no-same-owner -xzf - && sync -f {fresh}"
+        f" || {{ rm -rf {fresh}; exit 1; }}"
+    )
+    chunks = (archive[start : start + _CHUNK_BYTES] for start in range(0, len(archive), _CHUNK_BYTES))
+    host.remote.feed(what, script, chunks, _SEND_S)
+    host.change(
+        f"{what}, sent over ssh ({len(archive) / 1e6:.0f} MB)",
+        f"systemctl stop {render.UNIT} 2>/dev/null; rm -rf {render.SOFTWARE_DIR} && mv {fresh} {render.SOFTWARE_DIR}",
+        render.STOP_S + service.START_S,
+    )
+
+
+def _archive(python: Python) -> bytes:
+    """A compressed tar archive of what SOFTWARE_DIR shall hold, made once for all hosts that are alike."""
+    with _fetching:
+        return _make_archive(python)
+
+
+@functools.cache
+def _make_archive(python: Python) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="distplusplusd-") as directory:
+        _fetch(python, directory)
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as archive:
+            for name in sorted(os.listdir(directory)):
+                archive.add(os.path.join(directory, name), name, filter=_as_root)
+            for name, path in _sources():
+                archive.add(path, name, filter=_as_root)
+            text = f"{version_text(python)}\n".encode()
+            entry = tarfile.TarInfo(os.path.basename(render.SOFTWARE_FILE))
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text))
+        return packed.getvalue()
+
+
+def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    entry.mode = 0o755 if entry.isdir() else 0o644
+    return entry
+
+
+def _fetch(python: Python, directory: str) -> None:
+    """Puts the packages, and what they need, into `directory`. Raises HostError."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    command += ["--target", directory, "--only-binary", ":all:", "--implementation", "cp"]
+    command += ["--python-version", ".".join(map(str, python.version))]
+    command += [word for platform in python.platforms() for word in ("--platform", platform)]
+    try:
+        done = subprocess.run(
+            [*command, *requirements()], capture_output=True, text=True, timeout=_FETCH_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise HostError(f"pip did not fetch distplusplusd's packages here within {_FETCH_S} s") from None
+    if done.returncode != 0:
+        lines = "".join(f"\n  | {line}" for line in done.stderr.strip().splitlines()[-6:])
+        raise HostError(
+            f"pip cannot fetch distplusplusd's packages here for {python.machine} and Python "
+            f"{'.'.join(map(str, python.version))} (exit code {done.returncode}):{lines}"
+        )
