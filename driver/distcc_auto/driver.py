@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from distcc_auto.tunnels import Tunnels
 
 _OWN_PREFIXES = (settings.PREFIX, "DCCSH_")
+# distcc takes a worker that has not answered for 300 s for dead, whatever it compiles. The bridge notices within 15 s
+# that one is dead, so its jobs may take as long as the bridge itself lets them (compile-timeout's default).
+_BRIDGED_IO_TIMEOUT_S = 4 * 3600
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,13 @@ def build_environment(plan: Plan, placed: PlacedCommand | None, environ: Mapping
     changes = {"DISTCC_HOSTS": plan.distcc_hosts, "CCACHE_PREFIX": "distcc"}
     if not environ.get("DISTCC_PAUSE_TIME_MSEC"):
         changes["DISTCC_PAUSE_TIME_MSEC"] = str(plan.pause_time_ms)
+    if not environ.get("DISTCC_IO_TIMEOUT") and _are_all_bridged(plan):
+        changes["DISTCC_IO_TIMEOUT"] = str(_BRIDGED_IO_TIMEOUT_S)
     return _environment(changes, placed, environ)
+
+
+def _are_all_bridged(plan: Plan) -> bool:
+    return bool(plan.workers) and all(isinstance(entry.worker.host, BridgedHost) for entry in plan.workers)
 
 
 def launcher_environment(plan: Plan, placed: PlacedCommand | None, environ: Mapping[str, str]) -> Environment:

@@ -7,7 +7,10 @@ import pytest
 from distcc_auto.command import PlacedCommand
 from distcc_auto.driver import Options, build_environment, drive
 from distcc_auto.errors import ConfigurationError
-from distcc_auto.plan import Plan
+from distcc_auto.hosts import BridgedHost, GrpcHost, TcpHost
+from distcc_auto.plan import Plan, WorkerSlots, worker_slots
+from distcc_auto.probe import Ready
+from distcc_auto.stats import WorkerStats
 
 PLAN = Plan((), 2, "2 wanted", 0)
 
@@ -55,3 +58,21 @@ def test_what_of_the_user_is_overwritten_is_said(
 def test_what_makes_no_sense_is_refused(command: list[str], options: Options, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         drive(command, options, {"DISTCC_AUTO_HOSTS": "a"})
+
+
+def worker(host: TcpHost) -> WorkerSlots:
+    (slots,) = [worker_slots(Ready(host, WorkerStats(4, (0, 0, 0), None), latency_s=0.001), 0)]
+    assert isinstance(slots, WorkerSlots)
+    return slots
+
+
+def test_distcc_waits_long_where_the_bridge_knows_who_is_dead() -> None:
+    tcp = worker(TcpHost("worker-1", 3632, text="worker-1"))
+    bridged = worker(BridgedHost("127.81.0.1", 1, 2, "grpc://worker-2", origin=GrpcHost("worker-2")))
+    timeouts = {}
+    for name, workers in (("tcp", (tcp,)), ("both", (tcp, bridged)), ("bridged", (bridged,))):
+        made = build_environment(Plan(workers, 0, "none wanted", 0), None, {}).apply({})
+        timeouts[name] = made.get("DISTCC_IO_TIMEOUT")
+    assert timeouts == {"tcp": None, "both": None, "bridged": "14400"}
+    environ = {"DISTCC_IO_TIMEOUT": "20"}
+    assert build_environment(Plan((bridged,), 0, "", 0), None, environ).apply(environ)["DISTCC_IO_TIMEOUT"] == "20"

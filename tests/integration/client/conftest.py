@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.client.home import Home, running_server
+from tests.integration.client.long_compiles import LongCompiles, begun
 from tests.integration.distplusplus.harness import Server
 
 
@@ -19,10 +20,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def long_compiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LongCompiles]:
+    """Begun by the first test of this directory; one of the last looks at them."""
+    with begun(tmp_path_factory.mktemp("long")) as compiles:
+        yield compiles
+
+
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Home]:
     """A home without servers."""
-    home = Home(tmp_path)
+    root = tmp_path / "user"  # beside a sandbox
+    root.mkdir()
+    home = Home(root)
     yield home
     home.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from tests.integration.distplusplus.harness import Server, until
 BINARIES = Path(sys.executable).parent
 LAUNCHER = str(BINARIES / "distplusplus")
 DAEMON = str(BINARIES / "distplusplusd")
+DISTCC_AUTO = str(BINARIES / "distcc-auto")
 PATH = f"{BINARIES}:/usr/local/bin:/usr/bin:/bin"
 # No command of these tests has nearly as many processes: whoever has more calls itself.
 _MAX_PROCESSES = 80
@@ -55,6 +57,13 @@ class Home:
         self.environ["DISTPLUSPLUS_SERVERS"] = " ".join(addresses)
         for name, value in settings.items():
             self.environ[f"DISTPLUSPLUS_{name.upper()}"] = value
+
+    def configure(self, text: str) -> None:
+        """Writes the user's settings, and takes the servers out of the environment."""
+        path = Path(self.environ["XDG_CONFIG_HOME"], "distplusplus", "distplusplus.toml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        self.environ.pop("DISTPLUSPLUS_SERVERS", None)
 
     def write(self, name: str, text: str) -> Path:
         path = self.work / name
@@ -153,14 +162,19 @@ def _session_size(leader: int) -> int:
 
 
 @contextlib.contextmanager
-def running_server(directory: Path, *options: str, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A distplusplusd; what it logs is in `directory`."""
+def running_server(
+    directory: Path, *options: str, environ: Mapping[str, str] | None = None, inside: Sequence[str] = ()
+) -> Iterator[Server]:
+    """A distplusplusd; what it logs is in `directory`. `inside`: what it is started behind, as for a namespace."""
     jobs_dir = Path(tempfile.mkdtemp())  # where the user that it becomes can reach it
     jobs_dir.chmod(0o777)
     log = Path(tempfile.mkstemp(dir=directory, suffix=".log")[1])
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [DAEMON, "--listen-address", "127.0.0.1:0", "--log-level", "info", "--job-dir", str(jobs_dir), *options],
+            [
+                *(*inside, DAEMON, "--listen-address", "127.0.0.1:0", "--log-level", "info"),
+                *("--job-dir", str(jobs_dir), *options),
+            ],
             stderr=file,
             env=os.environ | dict(environ or {}),
         )
@@ -195,7 +209,11 @@ def fake_compiler(directory: Path, job: str) -> Path:
     compiler = programs / "gcc"
     compiler.write_text(_FAKE.replace("JOB", job))
     compiler.chmod(0o755)
-    (allowed / "gcc").symlink_to(compiler)
+    # distcc calls `gcc` by its full name where there is one in PATH.
+    full_name = f"{platform.machine()}-linux-gnu-gcc"
+    (programs / full_name).symlink_to("gcc")
+    for name in ("gcc", full_name):
+        (allowed / name).symlink_to(compiler)
     return directory
 
 

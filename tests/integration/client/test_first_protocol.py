@@ -17,6 +17,7 @@ import pytest
 from distcc_auto.distplusplus.protocol import compression, methods
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from tests.integration.client.home import LAUNCHER, Home, finish
+from tests.integration.sandbox import Sandbox
 
 _RESERVATION_S = 1.0
 
@@ -128,3 +129,28 @@ def test_a_full_server_that_cannot_keep_us_waiting_is_not_asked_all_the_time(
     assert [finish(process).returncode for process in running] == [0] * 8
     assert len(behaviour.requests) == 8
     assert behaviour.refusals < 50
+
+
+def test_a_build_for_distcc_uses_such_a_server(sandbox: Sandbox, first_server: tuple[FirstServer, str]) -> None:
+    behaviour, address = first_server
+    sandbox.write_project(files=6)
+    sandbox.environ["DISTCC_AUTO_HOSTS"] = f"grpc://{address}"
+    done = sandbox.distcc_auto("--report", "make")
+    assert done.returncode == 0, done
+    assert f"grpc://{address} (2 slots): 6 jobs, 100 %" in done.stderr
+    assert len(behaviour.requests) == 6
+    assert {tuple(request.argument) for request in behaviour.requests} == {("-c",)}
+    there = {path.name: path.read_bytes() for path in sandbox.work.glob("*.o")}
+    assert sandbox.run(["make", "-B", "CC=gcc"]).returncode == 0
+    assert {path.name: path.read_bytes() for path in sandbox.work.glob("*.o")} == there
+
+
+def test_errors_that_such_a_server_reports(alone: Home, first_server: tuple[FirstServer, str]) -> None:
+    """A compiler that fails is a call that succeeds, with an empty object that nobody may write."""
+    behaviour, address = first_server
+    alone.use(address)
+    alone.write("a.c", "int f(void) { return nothing; }\n")
+    done = alone.compile("gcc", "-c", "a.c")
+    assert (done.returncode, len(behaviour.requests)) == (1, 1)
+    assert "undeclared" in done.stderr
+    assert not (alone.work / "a.o").exists()

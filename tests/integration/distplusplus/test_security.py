@@ -10,9 +10,9 @@ from typing import Any
 
 import grpc
 import pytest
-import trustme
 
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
+from tests.integration.distplusplus.authority import Authority
 from tests.integration.distplusplus.harness import Client, Server, ended, refused, until
 
 Code = grpc.StatusCode
@@ -26,38 +26,6 @@ def secrets() -> Iterator[Path]:
     directory.chmod(0o755)
     yield directory
     subprocess.run(["rm", "-rf", str(directory)], check=True)
-
-
-class Authority:
-    def __init__(self, directory: Path) -> None:
-        self._ca = trustme.CA()
-        self._directory = directory
-
-    def install(self, name: str = "127.0.0.1") -> tuple[str, str, str]:
-        """Writes the server's files; returns the paths of certificate, key and authority."""
-        issued = self._ca.issue_cert(name)
-        paths = [str(self._directory / file) for file in ("server.pem", "server.key", "ca.pem")]
-        # As one would: write beside, then rename.
-        for path, data in zip(
-            paths,
-            (
-                b"".join(blob.bytes() for blob in issued.cert_chain_pems),
-                issued.private_key_pem.bytes(),
-                self._ca.cert_pem.bytes(),
-            ),
-            strict=True,
-        ):
-            Path(path + ".new").write_bytes(data)
-            os.rename(path + ".new", path)
-        return paths[0], paths[1], paths[2]
-
-    def credentials(self, client: str | None = None) -> grpc.ChannelCredentials:
-        root = self._ca.cert_pem.bytes()
-        if client is None:
-            return grpc.ssl_channel_credentials(root)
-        issued = self._ca.issue_cert(client, common_name=client)
-        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
-        return grpc.ssl_channel_credentials(root, issued.private_key_pem.bytes(), chain)
 
 
 def fails(client: Client) -> Any:
@@ -189,3 +157,12 @@ def test_users_that_cannot_be(user: str) -> None:
     status, message = ended("--user", user, "--listen-address", "127.0.0.1:0")
     assert status == 96
     assert "--user" in message
+
+
+def test_tls_on_two_addresses(start: Start, secrets: Path) -> None:
+    authority = Authority(secrets)
+    certificate, key, _ = authority.install("127.0.0.1", "127.0.3.1")
+    server = start("--tls-certificate", certificate, "--tls-key", key, "--listen-address", "127.0.3.1:0")
+    assert len(server.addresses) == 2
+    for address in server.addresses:
+        assert server.client(authority.credentials(), address).query(pb.ServerQuery(), timeout=10)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import signal
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -58,10 +58,12 @@ class BridgedServer:
             gone = asyncio.ensure_future(reader.read(1))
             await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
             gone.cancel()
-            if not job.done():
+            if job.done():
+                writer.write(job.result())
+                await writer.drain()
+            else:
                 job.cancel()  # the client was killed: so is its compiler
-            writer.write(await job)
-            await writer.drain()
+                await asyncio.wait({job})
         except NotDoneError as error:
             self._say(str(error))
         except (wire.WireError, OSError) as error:
@@ -119,7 +121,7 @@ class BridgedServer:
         except UnknownCompilerError as error:
             raise NotDoneError(str(error)) from None
         except ServerLostError as error:
-            raise NotDoneError(str(error)) from None
+            raise NotDoneError(f"{error}; its jobs go elsewhere") from None
         if isinstance(found, Mismatch):
             raise NotDoneError(f"{found.reason}; its jobs are done here")
         content = await asyncio.to_thread(
@@ -138,9 +140,11 @@ class BridgedServer:
                     return await self._server.distribute(message, self._settings)
                 except FullError as error:
                     reason = str(error)
-                except (ServerLostError, JobRefusedError) as error:
-                    raise NotDoneError(str(error)) from None
-            raise NotDoneError(f"{_ATTEMPTS} reservations failed: {reason}")
+                except ServerLostError as error:
+                    raise NotDoneError(f"{error}; its jobs go elsewhere") from None
+                except JobRefusedError as error:
+                    raise NotDoneError(f"{error}; done here") from None
+            raise NotDoneError(f"{_ATTEMPTS} reservations failed: {reason}; done here")
         finally:
             self._server.active -= 1
 
@@ -157,7 +161,7 @@ async def _serve(control: socket.socket) -> None:
     if order["trace"]:
         messages.enable_tracing()
     try:
-        settings = replace(load(os.environ), connect_timeout_s=order["connect_timeout_s"])
+        settings = dataclasses.replace(load(os.environ), connect_timeout_s=order["connect_timeout_s"])
     except ConfigurationError as error:
         results: list[Mapping[str, Any]] = [{"cause": str(error), "remedy": "see distplusplus.toml(5)"}] * len(
             order["hosts"]
@@ -185,9 +189,9 @@ async def _open(server: Server, number: int, settings: Settings, compilers: Loca
     """Asks a server whether it is there, and gives it addresses of its own."""
     try:
         await server.refresh(settings)
-    except ServerLostError as error:
-        phase, _, cause = str(error).partition(": ")
-        return {"phase": phase, "cause": cause, "remedy": _remedy(server.settings)}
+    except ServerLostError:
+        assert server.trouble  # noqa: S101  (it says why it was lost)
+        return dataclasses.asdict(server.trouble)
     bridged = BridgedServer(server, settings, compilers)
     # Linux has all of 127.0.0.0/8 on loopback: an address for each worker keeps distcc's locks and logs apart.
     address = f"127.81.{number // 250}.{number % 250 + 1}"
@@ -197,17 +201,12 @@ async def _open(server: Server, number: int, settings: Settings, compilers: Loca
     return {"address": address, "distcc_port": ports[0], "stats_port": ports[1]}
 
 
-def _remedy(settings: ServerSettings) -> str:
-    if settings.tls:
-        return "is distplusplusd running there with TLS, and are 'ca' and 'token-file' in distplusplus.toml right?"
-    return "is distplusplusd running there, without TLS, and does every firewall let us through?"
-
-
 def main() -> None:
     # Ctrl-C ends the build; the driver then closes our socket. Until it does, jobs go on.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
-    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    with contextlib.suppress(ConnectionError):  # the driver was killed
+        asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
 
 
 if __name__ == "__main__":

@@ -124,6 +124,7 @@ class _Agent:
             await connection.send(b"L")
             return
         self._idle_timeout_s = configured.idle_timeout_s
+        self._notices.catch_up(connection)
         if request.flags & FLAG_EXPLAIN:
             from distcc_auto.distplusplus.client import explain  # noqa: PLC0415  (seldom)
 

@@ -101,10 +101,13 @@ class Connection:
             else:
                 return
 
-    def say(self, text: str) -> None:
-        """Has the launcher write a line to the user's standard error."""
-        with contextlib.suppress(OSError):
+    def say(self, text: str) -> bool:
+        """Has the launcher write a line to the user's standard error. False if it is not there any more."""
+        try:
             self._socket.send(b"M" + text.encode(errors="replace"))
+        except OSError:
+            return False
+        return True
 
     def say_alive(self) -> None:
         """Tells a launcher that waits that its agent lives."""

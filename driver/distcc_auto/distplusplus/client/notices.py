@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import Final
@@ -20,10 +21,13 @@ class Notices:
     def __init__(self, log_level: str = "info") -> None:
         self._least = LOG_LEVELS.index(log_level)
         self._said_s: dict[str, float] = {}
+        self._undelivered: list[str] = []
 
     def log(self, level: str, text: str) -> None:
         if LOG_LEVELS.index(level) >= self._least:
-            print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {level}: {text}", file=sys.stderr, flush=True)
+            # A full disk must not cost a compile.
+            with contextlib.suppress(OSError):
+                print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {level}: {text}", file=sys.stderr, flush=True)
 
     def tell(self, level: str, text: str, connection: Connection, least: str) -> None:
         """Tells the build by way of one launcher, unless another one was told the same within a minute."""
@@ -37,4 +41,10 @@ class Notices:
             self._said_s.clear()
         self._said_s[text] = now_s
         self.log(level, text)
-        connection.say(text[:_MAX_LENGTH])
+        if not connection.say(text[:_MAX_LENGTH]):
+            self._undelivered.append(text[:_MAX_LENGTH])
+
+    def catch_up(self, connection: Connection) -> None:
+        """Tells a launcher what was to be told by way of one that had ended by then."""
+        while self._undelivered and connection.say(self._undelivered[0]):
+            del self._undelivered[0]

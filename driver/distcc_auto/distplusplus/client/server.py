@@ -14,7 +14,9 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
+from distcc_auto.distplusplus.client import diagnosis
 from distcc_auto.distplusplus.client.compilers import LocalCompiler
+from distcc_auto.distplusplus.client.diagnosis import Trouble
 from distcc_auto.distplusplus.client.settings import ServerSettings, Settings
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.protocol import methods, refusals
@@ -69,7 +71,7 @@ class Server:
         self.free_memory_mib: int | None = None
         self.active = 0  # reservations asked for or held, and jobs: ours
         self.full_until_s = 0.0
-        self.down_reason = ""
+        self.trouble: Trouble | None = None  # of the last loss
         self.jobs_done = 0
         self._changed = changed
         self._down_until_s = 0.0
@@ -87,6 +89,10 @@ class Server:
     def is_down(self) -> bool:
         """Whether it was lost, and it is not yet time to try again."""
         return self._loop.time() < self._down_until_s
+
+    @property
+    def down_reason(self) -> str:
+        return str(self.trouble or "")
 
     @property
     def retry_in_s(self) -> float:
@@ -147,7 +153,8 @@ class Server:
             if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
                 raise FullError(error.details()) from None
             if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise self._lose("reserve", f"no answer to a reservation within {timeout_s:g} s") from None
+                cause = f"no answer to a reservation within {timeout_s:g} s"
+                raise self._lose(Trouble("reserve", cause)) from None
             raise self._failed("reserve", error) from None
         self._begin_heartbeat()
         return str(answer.uuid)
@@ -184,7 +191,7 @@ class Server:
                 call.cancel()
                 size_mib = len(request.inputFile.content) / 2**20
                 cause = f"{size_mib:.1f} MiB were not taken within {settings.transfer_timeout_s:g} s"
-                raise self._lose("transfer", cause) from None
+                raise self._lose(Trouble("transfer", cause)) from None
             except asyncio.InvalidStateError:
                 pass  # the server has answered before it read everything: the answer tells why
             return await call
@@ -192,7 +199,7 @@ class Server:
         return await self._tracked(call, run())
 
     def _job_failed(self, error: grpc.aio.AioRpcError, settings: Settings) -> Exception:
-        code, details = error.code(), _shortened(error.details())
+        code, details = error.code(), diagnosis.shortened(error.details())
         refusal = refusals.from_trailers(error.trailing_metadata())
         reason = refusal.reason if refusal else pb.Refusal.UNKNOWN_REASON
         if code == grpc.StatusCode.FAILED_PRECONDITION and reason != pb.Refusal.COMPILER_MISMATCH:
@@ -239,19 +246,18 @@ class Server:
             await asyncio.wait([call], timeout=settings.connect_timeout_s)
             if not call.done() and channel.get_state() != grpc.ChannelConnectivity.READY:
                 call.cancel()
-                raise self._lose(
-                    "connect", f"no connection to {self.settings.target} within {settings.connect_timeout_s:g} s"
-                )
+                raise self._lose(diagnosis.no_connection(self.settings, settings.connect_timeout_s))
             answer: pb.QueryAnswer = await call
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise self._lose("query", f"connected, but no answer within {_ANSWER_TIMEOUT_S:g} s") from None
+                raise self._lose(diagnosis.no_answer(_ANSWER_TIMEOUT_S)) from None
             raise self._failed("connect", error) from None
         finally:
             call.cancel()
         self._learn(answer)
         self._retry_s = _FIRST_RETRY_S
-        self.down_reason = ""
+        self._down_until_s = 0.0
+        self.trouble = None
         return answer
 
     def _learn(self, answer: pb.QueryAnswer) -> None:
@@ -267,7 +273,7 @@ class Server:
             try:
                 self._channel = _open_channel(self.settings)
             except (OSError, ValueError) as error:
-                raise self._lose("connect", str(error)) from None
+                raise self._lose(diagnosis.of_file(error, "TLS file")) from None
         return self._channel
 
     def _metadata(self) -> tuple[tuple[str, str], ...] | None:
@@ -277,7 +283,7 @@ class Server:
             with open(self.settings.token_file, encoding="ascii") as file:
                 return (("authorization", f"Bearer {file.readline().strip()}"),)
         except (OSError, UnicodeError) as error:
-            raise self._lose("connect", f"token file: {error}") from None
+            raise self._lose(diagnosis.of_file(error, "token file")) from None
 
     async def _call(self, method: methods.Method[Any, Any], request: Any, timeout_s: float) -> Any:
         call = method.on(self._open())(request, timeout=timeout_s, metadata=self._metadata())
@@ -300,19 +306,14 @@ class Server:
     def _failed(self, phase: str, error: grpc.aio.AioRpcError) -> ServerLostError:
         refusal = refusals.from_trailers(error.trailing_metadata())
         draining = refusal is not None and refusal.reason == pb.Refusal.DRAINING
-        cause = _shortened(error.details())
-        if error.code() == grpc.StatusCode.UNAUTHENTICATED:
-            cause += " (is 'token-file' of this server right?)"
-        elif error.code() != grpc.StatusCode.UNAVAILABLE:
-            cause = f"{error.code().name}: {cause}"
-        return self._lose(phase, cause, keep_jobs=draining)
+        trouble = diagnosis.of_call(phase, error.code(), error.details(), self.settings)
+        return self._lose(trouble, keep_jobs=draining)
 
-    def _lose(self, phase: str, cause: str, *, keep_jobs: bool = False) -> ServerLostError:
+    def _lose(self, trouble: Trouble, *, keep_jobs: bool = False) -> ServerLostError:
         """Gives the server up for a while; its jobs go on elsewhere, unless it still does them."""
-        reason = f"{phase}: {cause}"
         if self.is_down:
             return ServerLostError(self.down_reason)
-        self.down_reason = reason
+        self.trouble = trouble
         self._down_until_s = self._loop.time() + self._retry_s
         self._retry_s = min(self._retry_s * 2, _LAST_RETRY_S)
         self._names.clear()
@@ -322,7 +323,7 @@ class Server:
                 call.cancel()
             self._close_channel()
         self._loop.call_soon(self._changed)
-        return ServerLostError(reason)
+        return ServerLostError(self.down_reason)
 
     def _close_channel(self) -> None:
         channel, self._channel = self._channel, None
@@ -344,7 +345,7 @@ class Server:
                 self._learn(await self._call(methods.QUERY, pb.ServerQuery(), _SILENCE_S))
             except grpc.aio.AioRpcError as error:
                 if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                    self._lose("compile", f"the server has not answered for {_SILENCE_S:g} s")
+                    self._lose(Trouble("compile", f"the server has not answered for {_SILENCE_S:g} s"))
                 else:
                     self._failed("compile", error)
                 return
@@ -385,12 +386,6 @@ def _contents(path: str | None) -> bytes | None:
         return None
     with open(path, "rb") as file:
         return file.read()
-
-
-def _shortened(details: str | None) -> str:
-    text = (details or "no reason given").replace("\n", " ")
-    text = text.rpartition("last error: ")[2].removeprefix("UNKNOWN: ")
-    return text if len(text) <= 300 else text[:297] + "..."
 
 
 @functools.cache

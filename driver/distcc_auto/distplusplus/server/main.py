@@ -192,13 +192,12 @@ async def _until_told(
 
 def _listen(server: grpc.aio.Server, settings: Settings) -> None:
     """Binds every address. Raises ConfigurationError."""
-    credentials = None
-    if settings.tls_certificate and settings.tls_key:
-        credentials = tls_credentials(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     for address in settings.listen_address:
         try:
-            if credentials is not None and not address.startswith("unix:"):
-                port = server.add_secure_port(address, credentials)
+            if settings.tls_certificate and settings.tls_key and not address.startswith("unix:"):
+                # Of each address its own: gRPC asks them for their first certificates only once.
+                files = settings.tls_certificate, settings.tls_key, settings.tls_client_ca
+                port = server.add_secure_port(address, tls_credentials(*files))
             else:
                 port = server.add_insecure_port(address)
         except RuntimeError as error:

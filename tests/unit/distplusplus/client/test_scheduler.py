@@ -9,6 +9,7 @@ import pytest
 
 from distcc_auto.distplusplus.client import scheduler as scheduling
 from distcc_auto.distplusplus.client.compilers import LocalCompiler
+from distcc_auto.distplusplus.client.diagnosis import Trouble
 from distcc_auto.distplusplus.client.scheduler import Job, NoServerError, Scheduler
 from distcc_auto.distplusplus.client.server import FullError, Mismatch, Server, ServerLostError
 from distcc_auto.distplusplus.client.settings import ServerSettings, Settings
@@ -239,7 +240,7 @@ def test_a_lost_server_loses_the_job_to_the_next(monkeypatch: pytest.MonkeyPatch
         first, second = farm.servers
 
         async def lost(*_: object) -> pb.CompileAnswer:
-            raise first._lose("compile", "it fell over")
+            raise first._lose(Trouble("compile", "it fell over"))
 
         monkeypatch.setattr(first, "distribute", lost)
         job = farm.start()
@@ -285,7 +286,7 @@ def test_no_server_is_down_for_a_reason_that_is_told() -> None:
     async def test() -> None:
         farm = Farm(1)
         (server,) = farm.servers
-        assert isinstance(server._lose("connect", "connection refused"), ServerLostError)
+        assert isinstance(server._lose(Trouble("connect", "connection refused")), ServerLostError)
         with pytest.raises(NoServerError, match="server-0:1: connect: connection refused") as caught:
             await farm.start()
         assert not caught.value.refused
