@@ -251,8 +251,10 @@ class Scheduler:
         for waiting in jobs[sum(now_s - ticket.since_s < _BLOCKED_S for ticket in tickets) :]:
             open_to = [server for server in servers if not server.is_down and server.room > 0]
             if asked >= len(jobs):
-                # Enough are asked for, but they wait: one more is of use only where a slot is free.
-                open_to = [server for server in open_to if server not in blocked and server.load < 1]
+                # Enough are asked for, but they wait: one more is of use where a slot is free. What we know of the load
+                # may be old, so a few wait also where none seemed to be; many would keep slots from others.
+                is_few = asked <= 2 * len(jobs)
+                open_to = [server for server in open_to if server not in blocked and (is_few or server.load < 1)]
             if not open_to:
                 return
             self._ask(min(open_to, key=lambda server: server.load), waiting.job.settings)

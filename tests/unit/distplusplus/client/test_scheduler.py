@@ -56,12 +56,14 @@ class FakeServer(Server):
         if hands_on:
             answer.next.uuid = "next"
         else:
-            self.free += 1
+            self.free_slot()
         self.running.pop(0).set_result(answer)
 
-    def grant(self) -> None:
-        """What a server does with a slot that became free."""
-        self.queue[0].set_result(None)
+    def free_slot(self) -> None:
+        """A slot becomes free, and whoever waits gets it."""
+        self.free += 1
+        if self.queue:
+            self.queue[0].set_result(None)
 
 
 class Farm:
@@ -140,8 +142,7 @@ def test_a_reservation_that_comes_too_late_is_for_the_next_job() -> None:
         await until(lambda: len(server.queue) == 1)
         late.cancel()
         await asyncio.wait([late])
-        server.free = 1
-        server.grant()
+        server.free_slot()
         await until(lambda: not farm.scheduler._tickets)
         job = farm.start()
         await until(lambda: len(server.running) == 1)
@@ -230,6 +231,24 @@ def test_a_slot_that_becomes_free_is_asked_for_while_another_server_keeps_the_jo
         assert (await third)[0] is free
         (first if free is second else second).end_job()
         await asyncio.wait(jobs)
+
+    run(test)
+
+
+def test_a_job_waits_at_more_than_one_full_server_but_not_at_many() -> None:
+    async def test() -> None:
+        farm = Farm(1, 1, 1, 1, 1)
+        for server in farm.servers:
+            server.free, server.others_load = 0, 1
+        job = farm.start()
+        await until(lambda: sum(bool(server.queue) for server in farm.servers) == 3)
+        await asyncio.sleep(scheduling._BLOCKED_S * 1.5)
+        assert sum(server.asked for server in farm.servers) == 3
+        last = [server for server in farm.servers if server.queue][-1]
+        last.free_slot()
+        await until(lambda: len(last.running) == 1)
+        last.end_job()
+        assert (await job)[0] is last
 
     run(test)
 
