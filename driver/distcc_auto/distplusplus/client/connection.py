@@ -157,22 +157,17 @@ class Connection:
 
 def parse_request(data: bytes) -> Request:
     """Raises BadRequestError."""
-    fields = data.split(b"\0")
+    # One decode for all of it: an environment alone has dozens of entries.
+    fields = os.fsdecode(data).split("\0")
     try:
         version, flags, compiler, directory, count = fields[:5]
         end = 5 + int(count)
-        arguments = fields[5:end]
-        if len(arguments) != int(count) or fields[-1] != b"":
+        arguments = tuple(fields[5:end])
+        if len(arguments) != int(count) or fields[-1] != "":
             raise ValueError("cut short")
-        environ = dict(entry.partition("=")[::2] for entry in map(os.fsdecode, fields[end:-1]))
-        return Request(
-            os.fsdecode(version),
-            int(flags),
-            os.path.join(os.fsdecode(directory), os.fsdecode(compiler)),
-            os.fsdecode(directory),
-            tuple(map(os.fsdecode, arguments)),
-            environ,
-        )
+        environ = dict(entry.partition("=")[::2] for entry in fields[end:-1])
+        compiler = os.path.join(directory, compiler)
+        return Request(version, int(flags), compiler, directory, arguments, environ)
     except ValueError as error:
         raise BadRequestError(f"not a request: {error}") from None
 
