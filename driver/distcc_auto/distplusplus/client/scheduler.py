@@ -23,7 +23,7 @@ from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 _BLOCKED_S: Final = 0.1
 # So long is waited for the next job before places in servers' queues are given up.
 _REST_S: Final = 0.25
-# Servers keep a reservation for about 1 s. Until then the next job may want it.
+# Servers keep a reservation for about 1 s, or as long as they say. Until then the next job may want it.
 _SPARE_S: Final = 0.5
 # Of servers that cannot keep a reservation waiting; the end of a job of ours counts as well.
 _FULL_RETRY_S: Final = 0.25
@@ -295,7 +295,7 @@ class Scheduler:
                 return
         spare = _Spare(server, uuid)
         self._spares.append(spare)
-        self._loop.call_later(_SPARE_S, self._drop, spare)
+        self._loop.call_later(min(_SPARE_S, server.reservation_s / 2), self._drop, spare)
 
     def _drop(self, spare: _Spare) -> None:
         """The server frees it, as nobody has used it."""

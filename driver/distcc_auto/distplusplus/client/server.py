@@ -71,6 +71,7 @@ class Server:
         self.free_memory_mib: int | None = None
         self.active = 0  # reservations asked for or held, and jobs: ours
         self.full_until_s = 0.0
+        self.reservation_s = 1.0  # so long it keeps a reservation that is not used
         self.trouble: Trouble | None = None  # of the last loss
         self.jobs_done = 0
         self._changed = changed
@@ -266,6 +267,7 @@ class Server:
         self.extended = answer.HasField("capacity")
         self.free_memory_mib = answer.capacity.freeMemoryMib if self.extended else None
         self._max_wait_ms = min(answer.capacity.maxWaitMs, _MAX_WAIT_MS)
+        self.reservation_s = answer.capacity.reservationTimeoutMs / 1000 or 1.0
 
     def _open(self) -> grpc.aio.Channel:
         """The channel. Raises ServerLostError for files that cannot be read."""
