@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.client.first_server import FirstServer, running_first_server
 from tests.integration.client.home import Home, running_server
 from tests.integration.client.long_compiles import LongCompiles, begun
 from tests.integration.distplusplus.harness import Server
@@ -42,6 +43,15 @@ def home(alone: Home, server: Server) -> Home:
     """A home whose server is the one of the whole run."""
     alone.use(server)
     return alone
+
+
+@pytest.fixture
+def first_server(tmp_path: Path) -> Iterator[tuple[FirstServer, str]]:
+    """A server of the first implementation, and its address."""
+    directory = tmp_path / "jobs"
+    directory.mkdir()
+    with running_first_server(directory) as running:
+        yield running
 
 
 @pytest.fixture

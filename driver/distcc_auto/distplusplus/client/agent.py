@@ -26,9 +26,11 @@ from distcc_auto.distplusplus.client.connection import (
     LauncherGoneError,
     Request,
 )
+from distcc_auto.distplusplus.client.errors import FailedError
 from distcc_auto.distplusplus.client.local_slots import LocalSlots
 from distcc_auto.distplusplus.client.notices import Notices
 from distcc_auto.distplusplus.client.scheduler import Scheduler
+from distcc_auto.distplusplus.client.unexpanded import Sources
 from distcc_auto.errors import ConfigurationError
 
 _KEEP_ALIVE_S: Final = 5.0
@@ -57,7 +59,7 @@ class _Agent:
         loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._used_s = loop.time()
-        self._shared = job.Shared(Scheduler(), LocalCompilers(), self._notices, LocalSlots(), LocalSlots())
+        self._shared = job.Shared(Scheduler(), LocalCompilers(), self._notices, LocalSlots(), LocalSlots(), Sources())
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._retire)
         self._listener.setblocking(False)
@@ -103,7 +105,7 @@ class _Agent:
             return
         except BadRequestError as error:
             self._notices.log("warning", str(error))
-        except job.FailedError as error:
+        except FailedError as error:
             with contextlib.suppress(LauncherGoneError):
                 await connection.send(b"X" + struct.pack("=i", error.status))
         finally:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from distcc_auto.distplusplus.client import rules
+from distcc_auto.distplusplus.client import rules, unexpanded
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from distcc_auto.distplusplus.server import arguments as server_arguments
 from distcc_auto.distplusplus.server import plan as server_plan
@@ -37,6 +37,8 @@ class Compile:
     language: pb.Language
     # Arguments for `COMPILER -E`, whose output is what is compiled.
     preprocess: tuple[str, ...]
+    # The same with the macros left to the server; empty where they must be expanded here.
+    directives: tuple[str, ...]
     # For the server: without input and output, and without what preprocessing used up.
     remote: tuple[str, ...]
     clang: bool
@@ -85,9 +87,12 @@ def classify(
     environ: Mapping[str, str],
     *,
     clang: bool,
+    version: str = "",
     for_terminal: Sequence[str] = (),
 ) -> Compile | Local:
-    """What the command is. `for_terminal`: arguments for messages as they would be on the user's terminal."""
+    """What the command is. `version`: of the compiler. `for_terminal`: arguments for messages as they would be on the
+    user's terminal.
+    """
     command = _take_apart(arguments)
     if local := _at_home(command, environ):
         return local
@@ -109,12 +114,14 @@ def classify(
         server_plan.check_output(output, extras)
     except Refused as refused:
         return Local(str(refused))
-    added = [*_dependency_arguments(command, source, output), *shown]
-    if command.fallthrough and not clang:
-        added.append("-C")
-    preprocess = (*command.kept, *added, "-E")
+    first_half = (*command.kept, *_dependency_arguments(command, source, output), *shown)
+    # Comments stay in a text with unexpanded macros.
+    preprocess = (*first_half, *(["-C"] if command.fallthrough and not clang else []), "-E")
+    directives: tuple[str, ...] = ()
+    if language == pb.CXX and not clang and server_plan.is_gcc_11(version) and not any(map(_is_suspect, command.kept)):
+        directives = (*first_half, "-fdirectives-only", "-E")
     maps_names = clang and any(rules.NAMES_MAPPED.fullmatch(argument) for argument in command.kept)
-    return Compile(source, output, language, preprocess, remote, clang, bool(extras), maps_names)
+    return Compile(source, output, language, preprocess, directives, remote, clang, bool(extras), maps_names)
 
 
 def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
@@ -232,6 +239,11 @@ def _note(command: _Command, argument: str, value: str | None) -> None:
 
 
 @lru_cache(maxsize=4096)  # most arguments are the same for all sources
+def _is_suspect(argument: str) -> bool:
+    return unexpanded.is_suspect_argument(argument)
+
+
+@lru_cache(maxsize=4096)
 def _why_at_home(argument: str) -> str:
     for pattern, reason in rules.AT_HOME:
         if pattern.fullmatch(argument):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,8 +53,17 @@ class Connection:
     @property
     def peer_uid(self) -> int:
         """Who is at the other end, by the kernel's word."""
-        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        return int.from_bytes(credentials[4:8], "little")
+        return self._peer()[1]
+
+    @property
+    def peer_pid(self) -> int:
+        """The process at the other end; 0 if it is in another PID namespace."""
+        return self._peer()[0]
+
+    def _peer(self) -> tuple[int, int, int]:
+        """Process, user and group (struct ucred, unix(7))."""
+        ucred = struct.Struct("=iII")
+        return ucred.unpack(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, ucred.size))
 
     def when_gone(self, call: Callable[[], object]) -> None:
         """Calls `call` when the launcher ends."""

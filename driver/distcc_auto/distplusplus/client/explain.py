@@ -48,11 +48,14 @@ async def _explain(
     where = "on a server" if usable else f"no server can take it now; fallback = {settings.fallback}"
     if not settings.servers:
         where = "here: no servers are configured"
-    return [where, *_command_lines(command, compiler, request), *answers]
+    return [where, *_command_lines(command, compiler, request, settings), *answers]
 
 
-def _command_lines(command: Compile, compiler: LocalCompiler, request: Request) -> Iterator[str]:
+def _command_lines(command: Compile, compiler: LocalCompiler, request: Request, settings: Settings) -> Iterator[str]:
     yield f"compiler: {compiler.path} {compiler.version} for {compiler.target} ({compiler.digest[:12]})"
+    if command.directives and settings.expand_macros == "server":
+        yield f"preprocess: {shlex.join((request.compiler, *command.directives))}"
+        yield "and, where the server cannot expand the macros or might expand them otherwise:"
     yield f"preprocess: {shlex.join((request.compiler, *command.preprocess))}"
     yield f"compile: {shlex.join((compiler.names[0], *command.remote))}"
     yield f"output: {command.output}" + (", and further files" if command.further_outputs else "")

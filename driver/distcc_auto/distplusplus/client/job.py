@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from distcc_auto.distplusplus.client import arguments, preprocessed, response_files, terminal
+from distcc_auto.distplusplus.client import arguments, response_files, terminal
 from distcc_auto.distplusplus.client.arguments import Compile, Local
 from distcc_auto.distplusplus.client.compile_request import compile_request
 from distcc_auto.distplusplus.client.compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
@@ -19,11 +19,14 @@ from distcc_auto.distplusplus.client.connection import (
     Connection,
     Request,
 )
+from distcc_auto.distplusplus.client.errors import FailedError, GoHomeError
 from distcc_auto.distplusplus.client.local_slots import LocalSlots
 from distcc_auto.distplusplus.client.notices import Notices
+from distcc_auto.distplusplus.client.preprocess import Preprocessor, Text
 from distcc_auto.distplusplus.client.scheduler import Job, NoServerError, Scheduler
 from distcc_auto.distplusplus.client.server import Server
 from distcc_auto.distplusplus.client.settings import Settings
+from distcc_auto.distplusplus.client.unexpanded import Sources
 from distcc_auto.distplusplus.protocol import compression
 from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 
@@ -32,10 +35,6 @@ _MAX_OUTPUT_BYTES = 4 << 30
 _THREAD_BYTES = 512 * 1024
 _EXIT_NO_SERVER = 1
 _TEXT_BYTES = MAX_PACKET_BYTES - 1
-
-
-class GoHomeError(Exception):
-    """Raised when a compile that was to be done elsewhere is done here after all; its text tells why."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,7 @@ class Shared:
     notices: Notices
     local: LocalSlots
     preprocessing: LocalSlots
+    sources: Sources
 
 
 async def run(connection: Connection, request: Request, settings: Settings, shared: Shared) -> None:
@@ -88,7 +88,9 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     for_terminal = []
     if request.flags & FLAG_TERMINAL:
         for_terminal = terminal.arguments(environ, clang=clang, version=compiler.version)
-    found = arguments.classify(request.compiler, expanded, environ, clang=clang, for_terminal=for_terminal)
+    found = arguments.classify(
+        request.compiler, expanded, environ, clang=clang, version=compiler.version, for_terminal=for_terminal
+    )
     if isinstance(found, Compile):
         try:
             request.directory.encode()
@@ -133,14 +135,13 @@ class _Remote:
         self._command = command
         self._compiler = compiler
         self._notice = notice
-        self._content = b""
-        self._preprocessor_warned = False
+        self._preprocessor = Preprocessor(connection, command, request.directory, settings, shared.preprocessing)
+        self._text = Text(b"")
 
     async def run(self) -> None:
         """Raises GoHomeError, LauncherGoneError."""
         job = Job(self._compiler, self._settings, self._message, self._command.further_outputs, self._notice)
-        await self._until_usable(job)
-        await self._preprocess()
+        self._text = await self._preprocess(await self._until_usable(job))
         while True:
             try:
                 server, answer = await self._shared.scheduler.compile(job)
@@ -149,15 +150,13 @@ class _Remote:
                 await self._without_server(error)
         await self._deliver(server, answer)
 
-    async def _until_usable(self, job: Job) -> None:
-        """Before anything is preprocessed: is there a server at all?"""
+    async def _until_usable(self, job: Job) -> tuple[Server, ...]:
+        """Before anything is preprocessed: is there a server at all? Those that are known by now."""
         while True:
             try:
-                await self._shared.scheduler.usable(job)
+                return await self._shared.scheduler.usable(job)
             except NoServerError as error:
                 await self._without_server(error)
-            else:
-                return
 
     async def _without_server(self, error: NoServerError) -> None:
         """What `fallback` says: returns to try again, or raises GoHomeError or FailedError."""
@@ -174,64 +173,43 @@ class _Remote:
         self._notice("warning", f"no server can be used ({error}); compiling here")
         raise GoHomeError(str(error))
 
-    async def _preprocess(self) -> None:
-        async with self._shared.preprocessing.taken(self._settings.preprocess_jobs):
-            words = (os.fsencode(word) + b"\0" for word in self._command.preprocess)
-            packet = b"P" + b"".join(words)
-            if len(packet) > MAX_PACKET_BYTES:
-                raise GoHomeError("the preprocessor's arguments are too long")
-            await self._connection.send(packet)
-            status, (text, messages) = await self._connection.receive(b"R", 2)
-            self._preprocessor_warned = os.fstat(messages).st_size > 0
-            os.close(messages)
-            try:
-                size = os.fstat(text).st_size
-                if struct.unpack("=i", status)[0]:
-                    # It shows the errors again, and any that only the compiler finds.
-                    raise GoHomeError("the preprocessor found an error")
-                data = os.pread(text, size, 0)
-            finally:
-                os.close(text)
-        reason = preprocessed.reason_to_stay(
-            data,
-            clang=self._command.clang,
-            warned=self._preprocessor_warned,
-            maps_names=self._command.maps_names,
-        )
-        if reason:
-            raise GoHomeError(reason)
-        if len(data) >= _THREAD_BYTES:
-            self._content = await asyncio.to_thread(self._compress, data)
-        else:
-            self._content = self._compress(data)
+    async def _preprocess(self, servers: Iterable[Server]) -> Text:
+        """Raises GoHomeError, LauncherGoneError."""
+        if self._settings.expand_macros == "server" and all(server.expands_macros for server in servers):
+            text = await self._preprocessor.without_macros(self._shared.sources)
+            if text is not None:
+                return text
+        return await self._preprocessor.in_full()
 
-    def _compress(self, data: bytes) -> bytes:
-        return compression.compress(data, self._settings.compress, self._settings.compression_level)
-
-    def _message(self, server: Server, name: str) -> pb.CompileRequest:
-        return compile_request(
+    async def _message(self, server: Server, name: str) -> pb.CompileRequest:
+        if self._text.unexpanded and not server.expands_macros:
+            self._text = await self._preprocessor.in_full()
+        request = compile_request(
             self._command,
             self._compiler,
             server,
             name,
-            pb.File(compressionType=self._settings.compress, content=self._content),
+            pb.File(compressionType=self._settings.compress, content=self._text.content),
             self._request.directory,
         )
+        request.directivesOnly = self._text.unexpanded
+        return request
 
     async def _deliver(self, server: Server, answer: pb.CompileAnswer) -> None:
         """Has the launcher write the outputs and end. Raises GoHomeError."""
-        self._shared.notices.log("info", f"{server.name}: status {answer.returnCode}: {self._command.source}")
+        how = " (macros expanded there)" if self._text.unexpanded else ""
+        self._shared.notices.log("info", f"{server.name}: status {answer.returnCode}: {self._command.source}{how}")
         if answer.returnCode != 0:
             if self._settings.fallback == "local":
                 # The compiler here shows the lines of the source, which the server does not have; and it decides where
                 # only preprocessing makes a difference, as with -Werror.
                 raise GoHomeError(f"{server.name}: the compiler ended with status {answer.returnCode}")
-        elif self._preprocessor_warned and answer.stderr:
+        elif self._text.warned and answer.stderr:
             # What each of them would say in one run is in another order, and some of it is said by both.
             raise GoHomeError(f"{server.name}: the preprocessor and the compiler both warn")
         elif "\x1b[" in answer.stderr and "GCC_COLORS" in self._request.environ:
             raise GoHomeError(f"{server.name}: messages in colours of the user's own (GCC_COLORS)")
-        elif arguments.is_changed_by_preprocessing(answer.stderr):
+        elif not self._text.unexpanded and arguments.is_changed_by_preprocessing(answer.stderr):
             raise GoHomeError(f"{server.name}: a warning that may come from preprocessing")
         elif not answer.HasField("outputFile"):
             raise GoHomeError(f"{server.name} sent no object")
@@ -264,14 +242,6 @@ class _Remote:
         data = text.encode()
         for start in range(0, len(data), _TEXT_BYTES):
             await self._connection.send(kind + data[start : start + _TEXT_BYTES])
-
-
-class FailedError(Exception):
-    """Raised when the compile ends with an exit status of ours: no server, and `fallback = fail`."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
 
 
 def _write_content(fd: int, file: pb.File) -> None:

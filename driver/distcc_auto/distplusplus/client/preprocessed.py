@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-from collections.abc import Iterator
 
-# memmem(3) finds it in a third of the time of `in`: 0.2 ms a MB.
-_libc = ctypes.CDLL(None)
-_libc.memmem.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
-_libc.memmem.restype = ctypes.c_void_p
+from distcc_auto.distplusplus.client.find import find
+
 _OPTIONS_PRAGMAS = (b"#pragma GCC target", b"#pragma GCC optimize")
+_OPTIONS_PRAGMA = re.compile(b"|".join(_OPTIONS_PRAGMAS))
 _DIAGNOSTIC_PRAGMA = re.compile(rb"^#pragma (?:GCC|clang) (?:diagnostic|system_header)", re.MULTILINE)
 
 
@@ -18,8 +15,7 @@ def reason_to_stay(text: bytes, *, clang: bool, warned: bool = False, maps_names
     """Why it must be compiled here; None if a server can do it. `warned`: the preprocessor had something to say."""
     if _has(text, b".incbin"):
         return "the source includes a file at compile time (.incbin)"
-    if not clang and any(not _is_in_system_header(text, position) for position in _options_pragmas(text)):
-        # The compiler's own headers ask for no macro behind theirs.
+    if not clang and any(_has(text, pragma) for pragma in _OPTIONS_PRAGMAS) and changes_options(text, _OPTIONS_PRAGMA):
         return "a pragma changes the compiler's options, and with -E, GCC does not change the macros that go with them"
     if maps_names and _has(text, b"__builtin_FILE"):
         return "a prefix map changes what __builtin_FILE gives, which clang does only with the source"
@@ -29,13 +25,14 @@ def reason_to_stay(text: bytes, *, clang: bool, warned: bool = False, maps_names
 
 
 def _has(text: bytes, part: bytes) -> bool:
-    return _libc.memmem(text, len(text), part, len(part)) is not None
+    return find(text, part) >= 0
 
 
-def _options_pragmas(text: bytes) -> Iterator[int]:
-    for pragma in _OPTIONS_PRAGMAS:
-        if _has(text, pragma):
-            yield from (found.start() for found in re.finditer(pragma, text))
+def changes_options(text: bytes, pragma: re.Pattern[bytes]) -> bool:
+    """Whether a pragma in it changes the compiler's options. The compiler's own headers do so, but ask for no macro
+    that goes with them.
+    """
+    return any(not _is_in_system_header(text, found.start()) for found in pragma.finditer(text))
 
 
 def _is_in_system_header(text: bytes, position: int) -> bool:

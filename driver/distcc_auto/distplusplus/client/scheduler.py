@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,7 +44,7 @@ class Job:
 
     compiler: LocalCompiler
     settings: Settings
-    request: Callable[[Server, str], pb.CompileRequest]
+    request: Callable[[Server, str], Awaitable[pb.CompileRequest]]
     needs_extensions: bool
     notice: Callable[[str, str], None]
     refused_by: dict[Server, str] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Scheduler:
             except ServerLostError:
                 continue
             try:
-                request = job.request(server, self._name_on(server, job))
+                request = await job.request(server, self._name_on(server, job))
                 request.uuid = uuid
                 request.reserveNext = server.extended
                 answer = await server.distribute(request, job.settings)

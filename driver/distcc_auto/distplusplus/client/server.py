@@ -79,6 +79,7 @@ class Server:
         self._retry_s = _FIRST_RETRY_S
         self._max_wait_ms = 0
         self.extended = False
+        self.expands_macros = False  # takes what -fdirectives-only made
         self._names: dict[str, asyncio.Future[str | Mismatch]] = {}
         self._channel: grpc.aio.Channel | None = None
         self._calls: set[grpc.aio.Call] = set()
@@ -265,6 +266,7 @@ class Server:
         self.slots = int(answer.maxJobs)
         self.others_load = max(int(answer.currentLoad) - self.active, 0)
         self.extended = answer.HasField("capacity")
+        self.expands_macros = pb.Description.DIRECTIVES_ONLY in answer.feature
         self.free_memory_mib = answer.capacity.freeMemoryMib if self.extended else None
         self._max_wait_ms = min(answer.capacity.maxWaitMs, _MAX_WAIT_MS)
         self.reservation_s = answer.capacity.reservationTimeoutMs / 1000 or 1.0

@@ -20,6 +20,7 @@ SYSTEM_FILE: Final = "/etc/distplusplus/distplusplus.toml"
 DEFAULT_PORT: Final = 3634
 LOG_LEVELS: Final = ("trace", "debug", "info", "warning", "error", "fatal")
 FALLBACKS: Final = ("local", "wait", "fail")
+EXPAND_MACROS: Final = ("server", "client")
 
 _MAX_TIMEOUT_S = 7 * 86400.0
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^\s\[\]:/@]+))(?::(?P<port>\d{1,5}))?")
@@ -53,6 +54,7 @@ class Settings:
     compression_level: int = compression.DEFAULT_LEVEL
     log_level: str = "warning"
     fallback: str = "local"
+    expand_macros: str = "server"
     local_jobs: int = field(default_factory=lambda: limits.cpus().cpus)
     preprocess_jobs: int = field(default_factory=lambda: limits.cpus().cpus + 1)
     connect_timeout_s: float = 5.0
@@ -234,6 +236,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "compression-level": _whole(-100, compression.MAX_LEVEL),
     "log-level": _choice(*LOG_LEVELS),
     "fallback": _choice(*FALLBACKS),
+    "expand-macros": _choice(*EXPAND_MACROS),
     "local-jobs": _whole(1, 100_000),
     "preprocess-jobs": _whole(1, 100_000),
     "connect-timeout": _seconds,

@@ -48,20 +48,22 @@ class ServerQuery(_message.Message):
     def __init__(self, compiler: _Optional[str] = ..., desiredCompressionType: _Optional[_Union[CompressionType, str]] = ...) -> None: ...
 
 class QueryAnswer(_message.Message):
-    __slots__ = ("compilerSupported", "compressionTypeSupported", "currentLoad", "maxJobs", "compilerIdentity", "capacity")
+    __slots__ = ("compilerSupported", "compressionTypeSupported", "currentLoad", "maxJobs", "compilerIdentity", "capacity", "feature")
     COMPILERSUPPORTED_FIELD_NUMBER: _ClassVar[int]
     COMPRESSIONTYPESUPPORTED_FIELD_NUMBER: _ClassVar[int]
     CURRENTLOAD_FIELD_NUMBER: _ClassVar[int]
     MAXJOBS_FIELD_NUMBER: _ClassVar[int]
     COMPILERIDENTITY_FIELD_NUMBER: _ClassVar[int]
     CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    FEATURE_FIELD_NUMBER: _ClassVar[int]
     compilerSupported: bool
     compressionTypeSupported: bool
     currentLoad: int
     maxJobs: int
     compilerIdentity: Compiler
     capacity: Capacity
-    def __init__(self, compilerSupported: _Optional[bool] = ..., compressionTypeSupported: _Optional[bool] = ..., currentLoad: _Optional[int] = ..., maxJobs: _Optional[int] = ..., compilerIdentity: _Optional[_Union[Compiler, _Mapping]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ...) -> None: ...
+    feature: _containers.RepeatedScalarFieldContainer[Description.Feature]
+    def __init__(self, compilerSupported: _Optional[bool] = ..., compressionTypeSupported: _Optional[bool] = ..., currentLoad: _Optional[int] = ..., maxJobs: _Optional[int] = ..., compilerIdentity: _Optional[_Union[Compiler, _Mapping]] = ..., capacity: _Optional[_Union[Capacity, _Mapping]] = ..., feature: _Optional[_Iterable[_Union[Description.Feature, str]]] = ...) -> None: ...
 
 class Compiler(_message.Message):
     __slots__ = ("name", "family", "version", "target", "digest")
@@ -132,7 +134,7 @@ class ReservationAnswer(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., uuid: _Optional[str] = ..., timeoutMs: _Optional[int] = ..., waitedMs: _Optional[int] = ...) -> None: ...
 
 class CompileRequest(_message.Message):
-    __slots__ = ("uuid", "compiler", "inputFile", "cwd", "argument", "outputName", "furtherOutputs", "furtherInput", "language", "expectedCompiler", "reserveNext")
+    __slots__ = ("uuid", "compiler", "inputFile", "cwd", "argument", "outputName", "furtherOutputs", "furtherInput", "language", "expectedCompiler", "reserveNext", "directivesOnly")
     UUID_FIELD_NUMBER: _ClassVar[int]
     COMPILER_FIELD_NUMBER: _ClassVar[int]
     INPUTFILE_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +146,7 @@ class CompileRequest(_message.Message):
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     EXPECTEDCOMPILER_FIELD_NUMBER: _ClassVar[int]
     RESERVENEXT_FIELD_NUMBER: _ClassVar[int]
+    DIRECTIVESONLY_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     compiler: str
     inputFile: File
@@ -155,7 +158,8 @@ class CompileRequest(_message.Message):
     language: Language
     expectedCompiler: Compiler
     reserveNext: bool
-    def __init__(self, uuid: _Optional[str] = ..., compiler: _Optional[str] = ..., inputFile: _Optional[_Union[File, _Mapping]] = ..., cwd: _Optional[str] = ..., argument: _Optional[_Iterable[str]] = ..., outputName: _Optional[str] = ..., furtherOutputs: _Optional[bool] = ..., furtherInput: _Optional[_Iterable[_Union[FurtherInput, _Mapping]]] = ..., language: _Optional[_Union[Language, str]] = ..., expectedCompiler: _Optional[_Union[Compiler, _Mapping]] = ..., reserveNext: _Optional[bool] = ...) -> None: ...
+    directivesOnly: bool
+    def __init__(self, uuid: _Optional[str] = ..., compiler: _Optional[str] = ..., inputFile: _Optional[_Union[File, _Mapping]] = ..., cwd: _Optional[str] = ..., argument: _Optional[_Iterable[str]] = ..., outputName: _Optional[str] = ..., furtherOutputs: _Optional[bool] = ..., furtherInput: _Optional[_Iterable[_Union[FurtherInput, _Mapping]]] = ..., language: _Optional[_Union[Language, str]] = ..., expectedCompiler: _Optional[_Union[Compiler, _Mapping]] = ..., reserveNext: _Optional[bool] = ..., directivesOnly: _Optional[bool] = ...) -> None: ...
 
 class FurtherInput(_message.Message):
     __slots__ = ("kind", "file")
@@ -314,11 +318,13 @@ class Description(_message.Message):
         FURTHER_OUTPUTS: _ClassVar[Description.Feature]
         FURTHER_INPUTS: _ClassVar[Description.Feature]
         NEXT_RESERVATION: _ClassVar[Description.Feature]
+        DIRECTIVES_ONLY: _ClassVar[Description.Feature]
     UNKNOWN_FEATURE: Description.Feature
     WAITING: Description.Feature
     FURTHER_OUTPUTS: Description.Feature
     FURTHER_INPUTS: Description.Feature
     NEXT_RESERVATION: Description.Feature
+    DIRECTIVES_ONLY: Description.Feature
     SERVERVERSION_FIELD_NUMBER: _ClassVar[int]
     PROTOCOLREVISION_FIELD_NUMBER: _ClassVar[int]
     COMPILER_FIELD_NUMBER: _ClassVar[int]

@@ -92,6 +92,9 @@ def make(
         else _gcc_names(request, arguments, identity, output, head, work)
     )
     stop = "-S" if arguments.assembly_output else "-c"
+    if request.directivesOnly:
+        _check_directives_only(identity, language)
+        names.append("-fdirectives-only")
     ending = ("-x", _X_OPTION[language], stop, input_name, "-o", output)
     argv = (program.path, *arguments.kept, *names, *ending)
     profile = None
@@ -109,6 +112,11 @@ def make(
 
 
 _PROFDATA = "profile.profdata"
+
+
+def is_gcc_11(version: str) -> bool:
+    """Whether a GCC of this version is GCC 11 or later."""
+    return re.match(r"1[1-9]|[2-9]\d", version) is not None
 
 
 def check_name(name: str) -> None:
@@ -196,6 +204,18 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
     )
 
 
+def _check_directives_only(identity: Identity, language: pb.Language) -> None:
+    """Raises Refused where -fdirectives-only is not what it is in GCC 11, which wrote it anew."""
+    if identity.family != pb.Compiler.GCC or not is_gcc_11(identity.version):
+        raise Refused(
+            pb.Refusal.ARGUMENT_NOT_ALLOWED,
+            "macros can be left to GCC 11 and later only, and this compiler is another one",
+            "-fdirectives-only",
+        )
+    if language == pb.ASSEMBLER:
+        raise Refused(pb.Refusal.LANGUAGE_NOT_SUPPORTED, "assembly has no macros to be expanded here", "assembler")
+
+
 def _input_name(name: str, language: pb.Language, head: bytes) -> str:
     """The name that the source gets here.
 
@@ -270,7 +290,7 @@ def _gcc_names(
             "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away from home",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
-    if not re.match(r"1[1-9]|[2-9]\d", identity.version):
+    if not is_gcc_11(identity.version):
         raise Refused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
             f"GCC {identity.version} would record the worker's directory as the place of the profile (GCC"

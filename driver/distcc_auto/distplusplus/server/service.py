@@ -26,6 +26,13 @@ from distcc_auto.distplusplus.server.settings import Settings
 from distcc_auto.distplusplus.server.slots import Reservation, SlotTable, Waiter
 
 PROTOCOL_REVISION = 1
+_FEATURES = (
+    pb.Description.WAITING,
+    pb.Description.FURTHER_OUTPUTS,
+    pb.Description.FURTHER_INPUTS,
+    pb.Description.NEXT_RESERVATION,
+    pb.Description.DIRECTIVES_ONLY,
+)
 # Uploads read at once from connections that hold no reservation: their messages take memory and end in a
 # refusal.
 _UNRESERVED_UPLOADS = 4
@@ -174,6 +181,7 @@ class Service:
             currentLoad=self.slots.taken,
             maxJobs=self.capacity.now().count,
             capacity=self.capacity_message(),
+            feature=_FEATURES,
         )
         if request.compiler:
             with contextlib.suppress(Refused):
@@ -300,12 +308,7 @@ class Service:
             capacity=self.capacity_message(),
             jobsDone=self._jobs_done,
             jobsRefused=self._jobs_refused,
-            feature=[
-                pb.Description.WAITING,
-                pb.Description.FURTHER_OUTPUTS,
-                pb.Description.FURTHER_INPUTS,
-                pb.Description.NEXT_RESERVATION,
-            ],
+            feature=_FEATURES,
         )
         for name in self._compilers.names():
             with contextlib.suppress(Refused):

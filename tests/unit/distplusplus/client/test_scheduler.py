@@ -66,6 +66,10 @@ class FakeServer(Server):
             self.queue[0].set_result(None)
 
 
+async def _request(_server: Server, _name: str) -> pb.CompileRequest:
+    return pb.CompileRequest()
+
+
 class Farm:
     def __init__(self, *slots: int) -> None:
         self.scheduler = Scheduler()
@@ -82,7 +86,7 @@ class Farm:
         job = Job(
             GCC,
             self.settings,
-            lambda _server, _name: pb.CompileRequest(),
+            _request,
             False,
             lambda _, text: self.said.append(text),
         )

@@ -1,0 +1,100 @@
+"""From a command to the text that is sent: the launcher runs the preprocessor, and the text is looked at here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from distcc_auto.distplusplus.client import preprocessed
+from distcc_auto.distplusplus.client.arguments import Compile
+from distcc_auto.distplusplus.client.connection import MAX_PACKET_BYTES, Connection
+from distcc_auto.distplusplus.client.errors import GoHomeError
+from distcc_auto.distplusplus.client.local_slots import LocalSlots
+from distcc_auto.distplusplus.client.settings import Settings
+from distcc_auto.distplusplus.client.unexpanded import Sources
+from distcc_auto.distplusplus.protocol import compression
+
+# Below it, handing the work to a thread costs more than it saves.
+_THREAD_BYTES = 512 * 1024
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Text:
+    """What is sent, compressed. `unexpanded`: its macros are left to the server. `warned`: the preprocessor had
+    something to say."""
+
+    content: bytes
+    unexpanded: bool = False
+    warned: bool = False
+
+
+class Preprocessor:
+    """Of one job."""
+
+    def __init__(
+        self, connection: Connection, command: Compile, directory: str, settings: Settings, slots: LocalSlots
+    ) -> None:
+        self._connection = connection
+        self._command = command
+        self._directory = directory
+        self._settings = settings
+        self._slots = slots
+
+    async def without_macros(self, sources: Sources) -> Text | None:
+        """The text with its macros left as they are; None if it might not mean the same. Raises LauncherGoneError."""
+        if not self._command.directives or not sources.sees(self._connection.peer_pid):
+            return None
+        status, data, warned = await self._run(self._command.directives)
+        if status or warned:
+            return None
+
+        def look_and_compress() -> Text | None:
+            if not sources.are_plain(data, self._command.source, self._directory):
+                return None
+            return Text(self._compress(data), unexpanded=True)
+
+        return await _in_thread_if_large(data, look_and_compress)
+
+    async def in_full(self) -> Text:
+        """Raises GoHomeError, LauncherGoneError."""
+        status, data, warned = await self._run(self._command.preprocess)
+        if status:
+            # It shows the errors again, and any that only the compiler finds.
+            raise GoHomeError("the preprocessor found an error")
+        if warned and not self._command.clang and "-Wunused-macros" in self._command.preprocess:
+            raise GoHomeError("the preprocessor warns, and of unused macros, GCC names other lines with -E")
+        reason = preprocessed.reason_to_stay(
+            data, clang=self._command.clang, warned=warned, maps_names=self._command.maps_names
+        )
+        if reason:
+            raise GoHomeError(reason)
+        return Text(await _in_thread_if_large(data, lambda: self._compress(data)), warned=warned)
+
+    async def _run(self, arguments: Sequence[str]) -> tuple[int, bytes, bool]:
+        """Wait status, output, and whether it had something to say."""
+        async with self._slots.taken(self._settings.preprocess_jobs):
+            words = (os.fsencode(word) + b"\0" for word in arguments)
+            packet = b"P" + b"".join(words)
+            if len(packet) > MAX_PACKET_BYTES:
+                raise GoHomeError("the preprocessor's arguments are too long")
+            await self._connection.send(packet)
+            status, (text, messages) = await self._connection.receive(b"R", 2)
+            warned = os.fstat(messages).st_size > 0
+            os.close(messages)
+            try:
+                data = os.pread(text, os.fstat(text).st_size, 0)
+            finally:
+                os.close(text)
+            return struct.unpack("=i", status)[0], data, warned
+
+    def _compress(self, data: bytes) -> bytes:
+        return compression.compress(data, self._settings.compress, self._settings.compression_level)
+
+
+async def _in_thread_if_large(data: bytes, work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work) if len(data) >= _THREAD_BYTES else work()

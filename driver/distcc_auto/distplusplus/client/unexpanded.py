@@ -1,0 +1,141 @@
+"""Leaving the macros to the server: `g++ -E -fdirectives-only` takes half the time, and its text is nearer the source.
+
+What such a text may lack was found by experiment with GCC 11, 12 and 14 and by comparing what comes of some thousand
+headers: some pragmas are missing from it without a trace. So the files that went into it are looked at, too, each
+once for as long as it does not change.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from enum import IntEnum
+
+from distcc_auto.distplusplus.client.find import find
+from distcc_auto.distplusplus.client.preprocessed import changes_options
+
+_ENTERED = b'\n# 1 "'
+_MAX_FILES = 200_000
+
+# GCC leaves out the pragmas that it has carried out, as with -E, and by mistake those in which macros are to be
+# expanded: redefine_extname, message, omp with -fopenmp (c_register_pragma_with_expansion). All but these may be
+# such ones.
+_KEPT_PRAGMA = re.compile(
+    rb"[ \t]+(?:once|pack|weak|unroll|STDC|clang|ident|interface|implementation|omp|acc"
+    rb"|GCC[ \t]+(?:system_header|diagnostic|visibility|ivdep|unroll|push_options|pop_options|reset_options"
+    rb"|target|optimize)"
+    # Of Visual C++, other compilers and tools; GCC does not know them.
+    rb"|warning|warn|comment|intrinsic|region|endregion|optimize|section|\w+_seg|inline_\w+|auto_inline|vtordisp"
+    rb"|runtime_checks|float_control|fp_contract|detect_mismatch|deprecated|function|loop|managed|unmanaged|hdrstop"
+    rb"|nounroll|ivdep|simd|vector|diag_\w+|nv_\w+|set|reset|option|wave|parse_\w+|nopushoptwarn|nopackwarning|qt_\w+"
+    rb")\b|[ \t]*(?:\r?\n|\Z)"
+)
+# What stands before the word in its line if it is a directive. In a text or comment it is none, and _Pragma is left
+# to the server as it is.
+_DIRECTIVE = re.compile(rb"\s*(?:.*\*/\s*)?(?:#|%:|\?\?=)\s*(?:/\*.*\*/\s*)?")
+_CONTINUED = (b"\\\n", b"\\\r\n", b"??/\n")
+_SUSPECT = (
+    # Other macros from there on, of which the text tells nothing.
+    b"push_macro", b"pop_macro",
+    # Errors that only a full preprocessor finds.
+    b"GCC poison",
+    # The server's clock, files and names.
+    b"__DATE__", b"__TIME__", b"__TIMESTAMP__", b"__BASE_FILE__", b".incbin",
+)  # fmt: skip
+_OPTIONS = re.compile(rb"GCC[ \t]+(?:target|optimize)\b")
+_SUSPECT_ARGUMENT = re.compile(
+    r"-Wp,.*|-Xpreprocessor|--?imacros.*|-finput-charset=.*|-f(?:openmp|openacc|cilkplus).*|-frecord-gcc-switches"
+    r"|-Wunused-macros|-Wdate-time",
+    re.DOTALL,
+)
+
+
+class Kind(IntEnum):
+    """Of a file: what it means for a text that it went into."""
+
+    PLAIN = 0
+    # It may change the compiler's options, which does not change the macros that go with them: see preprocessed.py.
+    OPTIONS = 1
+    # Such a text may lack something of it, or it would mean another thing on a server.
+    SUSPECT = 2
+
+
+def is_suspect_argument(argument: str) -> bool:
+    """Whether a compile with this argument must be preprocessed in full."""
+    return _SUSPECT_ARGUMENT.fullmatch(argument) is not None or kind_of(os.fsencode(argument)) != Kind.PLAIN
+
+
+def kind_of(source: bytes) -> Kind:
+    """Of a file's content."""
+    if any(part in source for part in _SUSPECT) or any(_lost_pragmas(source)):
+        return Kind.SUSPECT
+    return Kind.OPTIONS if _OPTIONS.search(source) else Kind.PLAIN
+
+
+def _lost_pragmas(source: bytes) -> Iterator[bool]:
+    for found in re.finditer(rb"\bpragma\b", source):
+        line = source.rfind(b"\n", 0, found.start()) + 1
+        if _DIRECTIVE.fullmatch(source, line, found.start()) or source[max(line - 4, 0) : line].endswith(_CONTINUED):
+            yield _KEPT_PRAGMA.match(source, found.end()) is None
+
+
+def entered_files(text: bytes) -> Iterator[bytes]:
+    """The files that were included, by GCC's line markers (`# 1 "name" 1 3`), quoted as there."""
+    position = find(text, _ENTERED)
+    while position >= 0:
+        start = position + len(_ENTERED)
+        name, _, flags = text[start : text.find(b"\n", start)].rpartition(b'"')
+        if flags.startswith(b" 1"):
+            yield name
+        position = find(text, _ENTERED, start)
+
+
+class Sources:
+    """What is known of the files of this machine. May be used by several threads."""
+
+    def __init__(self) -> None:
+        # By what changes with a file: device, inode, size, times in ns.
+        self._kinds: dict[tuple[int, int, int, int, int], Kind] = {}
+        self._own = _view("self")
+
+    def sees(self, pid: int) -> bool:
+        """Whether a process has our files below the same names: no other root directory, no mounts of its own."""
+        return self._own is not None and _view(str(pid)) == self._own
+
+    def are_plain(self, text: bytes, source: str, directory: str) -> bool:
+        """Whether a server can expand the macros of a text: nothing that went into it is suspect, and all of it can
+        be read. `source` and other names are relative to `directory`.
+        """
+        base = os.fsencode(directory)
+        names = {os.fsencode(source), *entered_files(text)}
+        kinds = {self._kind(os.path.join(base, name)) for name in names}
+        if Kind.SUSPECT in kinds:
+            return False
+        return Kind.OPTIONS not in kinds or not changes_options(text, _OPTIONS)
+
+    def _kind(self, path: bytes) -> Kind:
+        if b"\\" in path:
+            return Kind.SUSPECT  # what is quoted in a marker is not worth the trouble
+        try:
+            status = os.stat(path)
+            key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            known = self._kinds.get(key)
+            if known is None:
+                with open(path, "rb") as file:
+                    known = kind_of(file.read())
+                if len(self._kinds) >= _MAX_FILES:
+                    self._kinds.clear()
+                self._kinds[key] = known
+        except OSError:
+            return Kind.SUSPECT
+        return known
+
+
+def _view(process: str) -> tuple[int, int, int] | None:
+    """Which files a process sees; None if that cannot be told."""
+    try:
+        root = os.stat(f"/proc/{process}/root")
+        return root.st_dev, root.st_ino, os.stat(f"/proc/{process}/ns/mnt").st_ino
+    except OSError:
+        return None

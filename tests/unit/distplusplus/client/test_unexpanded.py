@@ -1,0 +1,145 @@
+"""What a text with unexpanded macros may lack, found in the files that went into it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distcc_auto.distplusplus.client.find import find
+from distcc_auto.distplusplus.client.unexpanded import Kind, Sources, entered_files, is_suspect_argument, kind_of
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "int pragma; // a pragma, and # of them\n",
+        "#pragma once\n",
+        "#pragma once",
+        "  #  pragma \t pack ( push )\n",
+        "#pragma\r\n#pragma GCC  system_header\r\n",
+        "%:pragma GCC diagnostic push\n",
+        "#pragma STDC FENV_ACCESS ON\n#pragma warning(disable : 4996)\n#pragma comment(lib, x)\n",
+        '_Pragma("GCC diagnostic push")\n#define DO(x) _Pragma(#x)\n',
+        "#pragma omp parallel for\n",
+        "int __DATE, TIME__;\n",
+        "//#pragma message(x)\n",
+        '// the "#pragma" directive\n* #pragma message\n',
+    ],
+)
+def test_ordinary_sources_are_not_suspect(source: str) -> None:
+    assert kind_of(source.encode()) == Kind.PLAIN
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '#pragma push_macro("x")\n',
+        '#define PUSH(x) _Pragma("push_macro(x)")\n',
+        "#pragma redefine_extname a b\n",
+        '#  pragma message "text"\n',
+        "%:pragma message(x)\n",
+        "??=pragma message(x)\n",
+        "#/**/pragma message(x)\n",
+        "#\\\npragma message(x)\n",
+        "#pragma\\\n message(x)\n",
+        "#pragma/**/message(x)\n",
+        "#pragma GCC poison name\n",
+        '#pragma GCC dependency "x"\n',
+        '#pragma GCC warning "x"\n',
+        "#pragma once_more\n",
+        "#pragma weakness\n",
+        "#pragma unheard_of\n",
+        "const char *when = __DATE__;\n",
+        "__TIME__",
+        "__TIMESTAMP__",
+        "__BASE_FILE__",
+        'asm(".incbin \\"x\\"");\n',
+    ],
+)
+def test_what_such_a_text_may_lack_is_suspect(source: str) -> None:
+    assert kind_of(source.encode()) == Kind.SUSPECT
+
+
+def test_options_that_change_count_where_they_are_in_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a.cc").write_text('#if NEVER\n#pragma GCC  target("avx2")\n#endif\n')
+    assert kind_of((tmp_path / "a.cc").read_bytes()) == Kind.OPTIONS
+    sources = Sources()
+    marker = b'# 0 "a.cc"\n'
+    assert sources.are_plain(marker + b"int x;\n", "a.cc", str(tmp_path))
+    assert not sources.are_plain(marker + b'_Pragma("GCC target(x)")\n', "a.cc", str(tmp_path))
+    system = b'# 3 "/usr/lib/avx.h" 3 4\n#pragma GCC target("avx2")\n# 2 "a.cc" 2\nint x;\n'
+    assert sources.are_plain(marker + system, "a.cc", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("-O2", False),
+        ("-DNAME=1", False),
+        ("-include", False),
+        ("-Wundef", False),
+        ("-DWHEN=__DATE__", True),
+        ("-Wp,-DX", True),
+        ("-Xpreprocessor", True),
+        ("-imacros", True),
+        ("-imacrosfile", True),
+        ("-fopenmp", True),
+        ("-fopenmp-simd", True),
+        ("-finput-charset=latin1", True),
+        ("-Wunused-macros", True),
+        ("-frecord-gcc-switches", True),
+    ],
+)
+def test_arguments_that_need_all_of_the_preprocessor(argument: str, expected: bool) -> None:
+    assert is_suspect_argument(argument) is expected
+
+
+def test_the_files_of_a_text_are_those_that_were_entered() -> None:
+    text = b'# 0 "a.cc"\n# 1 "a.cc"\n# 1 "a b.h" 1\nint x;\n# 1 "/usr/s.h" 1 3 4\n# 9 "a b.h" 2\n# 1 "x\\"y.h" 1\n'
+    assert list(entered_files(text)) == [b"a b.h", b"/usr/s.h", b'x\\"y.h']
+    assert list(entered_files(b'\n# 1 "cut')) == []
+    assert list(entered_files(b"")) == []
+
+
+@given(st.binary(max_size=40), st.binary(min_size=1, max_size=3), st.integers(0, 45))
+def test_find_is_that_of_bytes(text: bytes, part: bytes, start: int) -> None:
+    assert find(text, part, start) == text.find(part, start)
+
+
+def test_a_file_is_looked_at_again_when_it_has_changed(tmp_path: Path) -> None:
+    sources = Sources()
+    header = tmp_path / "h.h"
+    header.write_text("int x;\n")
+    (tmp_path / "a.cc").write_text('#include "h.h"\n')
+    text = b'# 0 "a.cc"\n# 1 "h.h" 1\nint x;\n'
+    assert sources.are_plain(text, "a.cc", str(tmp_path))
+    header.write_text("#pragma message(x)\n")
+    assert not sources.are_plain(text, "a.cc", str(tmp_path))
+    assert not sources.are_plain(text, "a.cc", "/")
+    header.unlink()
+    assert not sources.are_plain(text, "a.cc", str(tmp_path))
+
+
+def test_what_is_quoted_in_a_marker_is_suspect(tmp_path: Path) -> None:
+    (tmp_path / 'x"y.h').write_text("int x;\n")
+    (tmp_path / "a.cc").write_text("")
+    assert not Sources().are_plain(b'# 0 "a.cc"\n# 1 "x\\"y.h" 1\n', "a.cc", str(tmp_path))
+
+
+def test_a_process_with_mounts_of_its_own_is_not_one_that_sees_our_files() -> None:
+    sources = Sources()
+    assert sources.sees(os.getpid())
+    assert not sources.sees(0)
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", "echo ready; read line"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert not sources.sees(process.pid)
+        process.stdin.close()
