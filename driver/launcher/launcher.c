@@ -4,7 +4,7 @@
  *
  * It hands the command to the user's agent (distcc_auto/distplusplus/client/agent.py, which it starts when there is
  * none) and does what the agent answers: preprocess, write the object, say something, or run the compiler itself.
- * Everything that touches the user's files happens here, in the user's own process, directory and environment.
+ * Whatever writes files or runs programs of the user happens here, in his own process, directory and environment.
  * Whatever goes wrong, it becomes the compiler. Linux and libc, nothing else.
  *
  * The agent's socket is a SOCK_SEQPACKET: one packet is one message, and its first byte is the kind.

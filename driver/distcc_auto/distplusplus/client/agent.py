@@ -1,7 +1,8 @@
 """The agent: one process a user, started by the first launcher, gone when idle.
 
 It holds what is worth keeping from one compile to the next: connections to the servers, their load, the compilers'
-identities. It touches none of the user's files and runs none of his commands: that is the launchers' part.
+identities, which headers are plain. It writes none of the user's files and runs none of his commands: that is the
+launchers' part.
 """
 
 from __future__ import annotations
