@@ -98,10 +98,8 @@ def entries(home: Home, path: Path) -> list[str]:
     kept = (
         line for line in shown.splitlines() if not re.search("DW_AT_(decl|call)_(column|file)|entry_view|Length:", line)
     )
-    return [
-        re.sub(r"(?<=\S) -fdirectives-only|<(0x)?[0-9a-f]+>|Abbrev Number: \d+|offset: 0x[0-9a-f]+|0x[0-9a-f]+$|\(data\d\)", "", line)
-        for line in kept
-    ]
+    left_out = r" -fdirectives-only|<(0x)?[0-9a-f]+>|Abbrev Number: \d+|offset: 0x[0-9a-f]+|0x[0-9a-f]+$|\(data\d\)"
+    return [re.sub(left_out, "", line) for line in kept]
 
 
 def difference(there: Path, here: Path) -> set[str]:

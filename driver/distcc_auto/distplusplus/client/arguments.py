@@ -117,9 +117,13 @@ def classify(
     first_half = (*command.kept, *_dependency_arguments(command, source, output), *shown)
     # Comments stay in a text with unexpanded macros.
     preprocess = (*first_half, *(["-C"] if command.fallthrough and not clang else []), "-E")
-    directives: tuple[str, ...] = ()
-    if language == pb.CXX and not clang and server_plan.is_gcc_11(version) and not any(map(_is_suspect, command.kept)):
-        directives = (*first_half, "-fdirectives-only", "-E")
+    leaves_macros = (
+        language == pb.CXX
+        and not clang
+        and server_plan.is_gcc_11(version)
+        and not any(unexpanded.is_suspect_argument(argument) for argument in command.kept)
+    )
+    directives = (*first_half, "-fdirectives-only", "-E") if leaves_macros else ()
     maps_names = clang and any(rules.NAMES_MAPPED.fullmatch(argument) for argument in command.kept)
     return Compile(source, output, language, preprocess, directives, remote, clang, bool(extras), maps_names)
 
@@ -239,11 +243,6 @@ def _note(command: _Command, argument: str, value: str | None) -> None:
 
 
 @lru_cache(maxsize=4096)  # most arguments are the same for all sources
-def _is_suspect(argument: str) -> bool:
-    return unexpanded.is_suspect_argument(argument)
-
-
-@lru_cache(maxsize=4096)
 def _why_at_home(argument: str) -> str:
     for pattern, reason in rules.AT_HOME:
         if pattern.fullmatch(argument):

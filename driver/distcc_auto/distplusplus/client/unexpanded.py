@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from enum import IntEnum
+from functools import lru_cache
 
 from distcc_auto.distplusplus.client.find import find
 from distcc_auto.distplusplus.client.preprocessed import changes_options
@@ -45,7 +46,7 @@ _SUSPECT = (
 )  # fmt: skip
 _OPTIONS = re.compile(rb"GCC[ \t]+(?:target|optimize)\b")
 _SUSPECT_ARGUMENT = re.compile(
-    r"-Wp,.*|-Xpreprocessor|--?imacros.*|-finput-charset=.*|-f(?:openmp|openacc|cilkplus).*|-frecord-gcc-switches"
+    r"-Wp,.*imacros.*|--?imacros.*|-finput-charset=.*|-f(?:openmp|openacc|cilkplus).*|-frecord-gcc-switches"
     r"|-Wunused-macros|-Wdate-time",
     re.DOTALL,
 )
@@ -61,6 +62,7 @@ class Kind(IntEnum):
     SUSPECT = 2
 
 
+@lru_cache(maxsize=4096)  # most arguments are the same for all sources
 def is_suspect_argument(argument: str) -> bool:
     """Whether a compile with this argument must be preprocessed in full."""
     return _SUSPECT_ARGUMENT.fullmatch(argument) is not None or kind_of(os.fsencode(argument)) != Kind.PLAIN
