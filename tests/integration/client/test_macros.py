@@ -154,7 +154,7 @@ SUSPECT = {
     # Without the macro it would still compile, to another program.
     "push and pop": '#define X(a) 1\n#pragma push_macro("X")\n#undef X\n#pragma pop_macro("X")\n'
     "int (X)(int);\nint y(int z) { return X(z); }\n",
-    "push and pop in a header": '#define HIDDEN 1\n#include "hidden.h"\nint y = HIDDEN;\n',
+    "push and pop in a header": '#define HIDDEN 1\n  #include "hidden.h"\nint y = HIDDEN;\n',
     "another name": '#pragma redefine_extname before after\nextern "C" int before(); int y = before();\n',
     "a clock": "const char *when = __DATE__;\n",
     "a clock of a header": '#include "clock.h"\nconst char *when = CLOCK;\n',
