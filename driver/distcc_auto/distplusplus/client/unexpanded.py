@@ -20,9 +20,9 @@ from distcc_auto.distplusplus.client.preprocessed import changes_options
 _ENTERED = b'# 1 "'
 _MAX_FILES = 200_000
 _MARKER = re.compile(rb'[ \t]*# (\d+) "((?:[^"\\\n]|\\.)*)"((?: \d)*)\n')
-# GCC has 0x50000000 source locations before it saves on them, 4096 a line. A text of this size can be of no more than
-# half as many lines, what is left out of it included.
-_LARGE_BYTES = 2 << 20
+# GCC has 0x50000000 source locations before it saves on them, 4096 a line: enough for 327,000 lines, at some 30 bytes
+# each, with those that are left out of the text. Only above this size is it worth to look.
+_LARGE_BYTES = 4 << 20
 
 # GCC leaves out the pragmas that it has carried out, as with -E, and by mistake those in which macros are to be
 # expanded: redefine_extname, message, omp with -fopenmp (c_register_pragma_with_expansion). All but these may be
