@@ -74,6 +74,7 @@ def arguments_and_names(data: bytes) -> None:
         cwd=provider.ConsumeUnicodeNoSurrogates(8),
         outputName=provider.ConsumeUnicodeNoSurrogates(12),
         furtherOutputs=True,
+        directivesOnly=provider.ConsumeBool(),
     )
     try:
         checked = arguments.check([*given, "-c"], clang=clang)

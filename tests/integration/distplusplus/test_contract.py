@@ -54,6 +54,7 @@ def test_describe(client: Client) -> None:
     assert {"gcc", "g++", "clang", "clang++"} <= {compiler.name for compiler in answer.compiler}
     assert answer.protocolRevision == 1
     assert pb.Description.NEXT_RESERVATION in answer.feature
+    assert client.query(pb.ServerQuery(), timeout=20).feature == answer.feature
     assert answer.jobsDone == before.jobsDone + 1
 
 
@@ -61,6 +62,15 @@ ARGUMENTS = (
     "-I inc -Isrc -DX=1 -D Y -include config.h -MD -MF obj/hello.d -MT hello.o -Wall -O2 -std=c11 -fPIC"
     " -pthread -isystem /opt/x -c"
 )
+
+
+def test_macros_that_are_left_to_the_server(client: Client) -> None:
+    text = b'# 0 "a.cc"\n#define ANSWER 42\n# 7 "a.cc"\nint answer = ANSWER + __LINE__;\n'
+    assert client.object(text, "a.cc", "g++", directivesOnly=True) == client.object(
+        b'# 0 "a.cc"\n# 7 "a.cc"\nint answer = 42 + 7;\n', "a.cc", "g++"
+    )
+    with refused(Code.INVALID_ARGUMENT, pb.Refusal.ARGUMENT_NOT_ALLOWED, "GCC 11"):
+        client.compile(text, "a.cc", "clang++", directivesOnly=True)
 
 
 def test_as_the_first_client_does_it(client: Client) -> None:

@@ -47,6 +47,14 @@ def test_clang_is_told_the_directory_unless_the_user_tells_it() -> None:
     assert "-fdebug-compilation-dir=/home/u" not in made("-g -fdebug-compilation-dir=. -c", CLANG).argv
 
 
+def test_macros_are_left_to_gcc_11_and_later_alone() -> None:
+    assert "-fdirectives-only" in made(directivesOnly=True).argv
+    assert "-fdirectives-only" not in made().argv
+    for identity in (CLANG, Identity(pb.Compiler.GCC, "10.2.1", "x86_64-linux-gnu", "")):
+        with pytest.raises(Refused, match="GCC 11"):
+            made(identity=identity, directivesOnly=True)
+
+
 def test_outputs() -> None:
     assert made(outputName="obj/x.o").output == "obj/x.o"
     assert made(outputName="/abs/x.o").output == "x.o"

@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import os
 import re
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -127,11 +128,11 @@ class Compilers:
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             for old in [old for old in self._identities if old[0] == key[0]]:
                 del self._identities[old]
-            task = self._identities[key] = asyncio.create_task(_identify(program, self._environment))
+            task = self._identities[key] = asyncio.create_task(asyncio.to_thread(_identify, program, self._environment))
         try:
             # A caller that goes away must not take the answer from the others.
             return await asyncio.shield(task)
-        except (OSError, ValueError, TimeoutError) as error:
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             raise Refused(
                 pb.Refusal.SERVER_FAULT,
                 f"compiler {program.name} ({program.path}) does not run: {error}",
@@ -162,8 +163,9 @@ class Compilers:
         return Program(name, path, real, (status.st_ino, status.st_mtime_ns, status.st_size))
 
 
-async def _identify(program: Program, environ: Mapping[str, str]) -> Identity:
-    banner = await _ask(program, "--version", environ)
+def _identify(program: Program, environ: Mapping[str, str]) -> Identity:
+    """In a thread: an asyncio subprocess that is cancelled while it starts is waited for without end (CPython 3.11)."""
+    banner = _ask(program, "--version", environ)
     lowered = banner.lower()
     if "clang" in lowered:
         family = pb.Compiler.CLANG
@@ -171,42 +173,36 @@ async def _identify(program: Program, environ: Mapping[str, str]) -> Identity:
         family = pb.Compiler.GCC
     else:
         raise ValueError(f"neither GCC nor clang: {banner.splitlines()[0] if banner else 'no --version'!r}")
-    target = (await _ask(program, "-dumpmachine", environ)).strip()
+    target = (_ask(program, "-dumpmachine", environ)).strip()
     version_option = "-dumpversion" if family == pb.Compiler.CLANG else "-dumpfullversion"
-    version = (await _ask(program, version_option, environ)).strip()
+    version = (_ask(program, version_option, environ)).strip()
     if not target or not re.fullmatch(r"\d+(\.\d+)*\S*", version):
         raise ValueError(f"neither GCC nor clang: -dumpmachine says {target!r}, its version is {version!r}")
     parts = [program.real_path]
     if family == pb.Compiler.GCC:
         for part in ("cc1", "cc1plus", "as"):
-            found = (await _ask(program, f"-print-prog-name={part}", environ)).strip()
+            found = (_ask(program, f"-print-prog-name={part}", environ)).strip()
             located = found if os.path.isabs(found) else f"/usr/bin/{found}"
             if os.path.isfile(located):
                 parts.append(os.path.realpath(located))
-    digest = await asyncio.to_thread(_digest, parts)
+    digest = _digest(parts)
     return Identity(family, version, target, digest)
 
 
-async def _ask(program: Program, option: str, environ: Mapping[str, str]) -> str:
-    process = await asyncio.create_subprocess_exec(
-        program.path,
-        option,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+def _ask(program: Program, option: str, environ: Mapping[str, str]) -> str:
+    done = subprocess.run(
+        [program.path, option],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         env=environ,
         start_new_session=True,
+        timeout=_IDENTIFY_TIMEOUT_S,
+        check=False,
     )
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), _IDENTIFY_TIMEOUT_S)
-    except BaseException:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-        raise
-    if process.returncode != 0:
-        raise ValueError(f"{option} ends with status {process.returncode}")
-    return output.decode(errors="replace")
+    if done.returncode != 0:
+        raise ValueError(f"{option} ends with status {done.returncode}")
+    return done.stdout.decode(errors="replace")
 
 
 def _digest(paths: Sequence[str]) -> str:
