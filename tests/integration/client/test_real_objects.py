@@ -137,3 +137,27 @@ def check_project(home: Home, chosen: Project, index: int) -> dict[str, int]:
         assert line_table(home, there[source]) == line_table(home, here[source]), source
         assert entries(home, there[source]) == entries(home, here[source]), source
     return counts
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["gcc", "clang"])
+def test_gdb_debugs_a_real_program(home: Home, lua: Path, index: int) -> None:
+    chosen = project(home, "lua", lua)
+    words = [chosen.compilers[index], *chosen.options, "-O0", "-g"]
+    objects = compile_all(home, chosen, words, remote=True)
+    tree = home.work / chosen.directory
+    program = [str(path) for source, path in objects.items() if source != "luac.c"]
+    assert home.run(words[0], *program, "-o", "program", "-lm", "-ldl", "-Wl,-E").returncode == 0
+    source = (tree / "lbaselib.c").read_text().splitlines()
+    line = next(number for number, text in enumerate(source, 1) if text.startswith("static int luaB_print"))
+    body = next(number for number, text in enumerate(source, 1) if number > line and "lua_gettop" in text)
+    steps = ("break luaB_print", "run", "next", "info source", "print n", "backtrace", "ptype lua_State")
+    script = [word for step in steps for word in ("-ex", step)]
+    home.write("hello.lua", 'print("hello", 1)\n')
+    done = home.run("gdb", "-nx", "-batch", *script, "--args", "./program", "hello.lua", DEBUGINFOD_URLS="")
+    assert f"lbaselib.c:{body}" in done.stdout, done
+    assert source[body - 1].strip() in done.stdout
+    assert f"Located in {tree}/lbaselib.c" in done.stdout
+    assert "$1 = 2" in done.stdout
+    assert re.search(r"luaV_execute .* at lvm\.c:\d+", done.stdout)
+    assert re.search(r"main \(.*\) at lua\.c:\d+", done.stdout)
+    assert "hookmask;" in done.stdout

@@ -112,7 +112,7 @@ class Scheduler:
             except FullError:
                 pass  # the reservation had run out: ask for another one
             except ServerLostError as error:
-                job.notice("warning", f"{server.name}: {error}; its jobs go elsewhere")
+                job.notice("warning", _lost(server, error))
             except JobRefusedError as error:
                 job.refused_by[server] = str(error)
             finally:
@@ -279,7 +279,7 @@ class Scheduler:
         except ServerLostError as error:
             for waiting in self._queue:
                 if server in waiting.servers:
-                    waiting.job.notice("warning", f"{server.name}: {error}; going on without it")
+                    waiting.job.notice("warning", _lost(server, error))
 
     def _settle(self, ticket: _Ticket) -> None:
         self._tickets.discard(ticket)
@@ -332,3 +332,8 @@ class Scheduler:
         due = [at_s for at_s in due if at_s > now_s]
         if due:
             self._timer = self._loop.call_at(min(due) + 0.001, self._pump)
+
+
+def _lost(server: Server, error: ServerLostError) -> str:
+    """The same for all that lose a reservation or a job by it, so that it is told once."""
+    return f"{server.name}: {error}; its jobs go elsewhere"
