@@ -84,7 +84,10 @@ _SCRIPT = """\
 make -j3 CC="distcc gcc" || exit 1
 touch built
 until [ -s plugged ]; do sleep 0.05; done
-while [ $(grep -c result=ok $FAR) -le $(cat plugged) ]; do distcc gcc -c d.c -o d.o || exit 1; done
+# Several at once: a single one would always go to the worker that the driver ranks first.
+while [ $(grep -c result=ok $FAR) -le $(cat plugged) ]; do
+    make -s -B -j8 CC="distcc gcc" a.o b.o c.o d.o || exit 1
+done
 """
 
 
