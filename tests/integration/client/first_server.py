@@ -30,9 +30,12 @@ class FirstServer:
         self._reserved: dict[str, float] = {}
         self._running = 0
         self.refusals = 0
+        self.away = False  # as if it did not run
         self.requests: list[pb.CompileRequest] = []
 
-    def query(self, request: pb.ServerQuery, _: grpc.ServicerContext) -> pb.QueryAnswer:
+    def query(self, request: pb.ServerQuery, context: grpc.ServicerContext) -> pb.QueryAnswer:
+        if self.away:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         return pb.QueryAnswer(
             compilerSupported=request.compiler in ("x86_64-linux-gnu-gcc", "x86_64-linux-gnu-g++"),
             compressionTypeSupported=True,

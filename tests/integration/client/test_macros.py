@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
 from tests.integration.client.first_server import FirstServer
-from tests.integration.client.home import LAUNCHER, Home, running_server
+from tests.integration.client.home import LAUNCHER, Home, finish, running_server
 from tests.integration.client.test_compiles import sections
+from tests.integration.distplusplus.harness import until
 
 THERE = "(macros expanded there)"
 
@@ -222,6 +224,7 @@ def test_warnings_about_macros_are_those_of_a_compile_here(home: Home) -> None:
     assert THERE in home.log
     assert here.count("warning:") >= 6
     assert there == here
+    assert "here: " not in home.log
 
 
 def test_the_settings_can_have_macros_expanded_here(home: Home) -> None:
@@ -255,20 +258,38 @@ def test_a_launcher_with_mounts_of_its_own_is_not_looked_at_from_outside(home: H
 def test_a_server_that_cannot_do_it_gets_the_full_text(
     alone: Home, first_server: tuple[FirstServer, str], tmp_path: Path
 ) -> None:
-    """Also when the only server that could is lost under the job."""
     behaviour, address = first_server
     write(alone, RICH)
     command = ("g++", "-std=c++17", "-O1", "-c", "a.cc", "-o")
-    alone.use(address)
-    alone.remote(*command, "0.o")
-    # One that has died since it was asked: the job is ready for it, and goes to the other one.
     with running_server(tmp_path) as able:
-        alone.use(able)
+        alone.use(able, address)
+        alone.remote(*command, "0.o")  # both are known then
         alone.remote(*command, "1.o")
-        assert THERE in alone.log
-    alone.use(able, address)
-    alone.remote(*command, "2.o")
-    assert len(behaviour.requests) == 2
+        alone.use(address)
+        alone.remote(*command, "2.o")
+    assert behaviour.requests
     assert alone.run(*command, "here.o").returncode == 0
     here = (alone.work / "here.o").read_bytes()
     assert [(alone.work / f"{number}.o").read_bytes() == here for number in range(3)] == [True] * 3
+
+
+def test_a_job_that_loses_the_server_that_can_do_it_is_preprocessed_again(
+    alone: Home, first_server: tuple[FirstServer, str], tmp_path: Path
+) -> None:
+    behaviour, address = first_server
+    write(alone, RICH)
+    command = ("g++", "-std=c++17", "-O1", "-c", "a.cc", "-o")
+    with running_server(tmp_path, "--jobs", "1", "--reservation-timeout", "60") as able:
+        client = able.client()
+        client.reserve(pb.Reservation(), timeout=10)
+        behaviour.away = True
+        alone.use(able, address, fallback="wait")
+        waiting = alone.start(LAUNCHER, *command, "there.o")
+        until(lambda: client.query(pb.ServerQuery(), timeout=10).capacity.queuedReservations, "the job to wait")
+        behaviour.away = False
+        able.process.kill()
+        done = finish(waiting)
+    assert done.returncode == 0, done
+    assert len(behaviour.requests) == 1
+    assert alone.run(*command, "here.o").returncode == 0
+    assert (alone.work / "there.o").read_bytes() == (alone.work / "here.o").read_bytes()

@@ -220,3 +220,23 @@ def test_compilers_are_known_by_their_names(path: str, name: str | None) -> None
 )
 def test_warnings_that_preprocessing_may_have_made_are_told_from_others(messages: str, changed: bool) -> None:
     assert is_changed_by_preprocessing(messages) == changed
+
+
+@pytest.mark.parametrize(
+    ("command", "version", "left"),
+    [
+        ("g++ -Wextra -MD -c a.cc -o x.o", "12.2.0", True),
+        ("g++ -c a.cc", "11.1.0", True),
+        ("g++ -c a.cc", "10.2.1", False),
+        ("g++ -c a.cc", "4.8.5", False),
+        ("gcc -c a.c", "12.2.0", False),
+        ("gcc -x c++ -c a.c", "12.2.0", True),
+        ("g++ -fopenmp -c a.cc", "12.2.0", False),
+    ],
+)
+def test_macros_are_left_to_the_server_where_that_pays_and_is_safe(command: str, version: str, left: bool) -> None:
+    compiler, *arguments = shlex.split(command)
+    found = classify(compiler, arguments, {}, clang=False, version=version)
+    assert isinstance(found, Compile)
+    full = [word for word in found.preprocess if word != "-C"]
+    assert found.directives == ((*full[:-1], "-fdirectives-only", "-E") if left else ())

@@ -99,6 +99,7 @@ def test_options_that_change_count_where_they_are_in_the_text(tmp_path: Path) ->
         ("-imacrosfile", True),
         ("-fopenmp", True),
         ("-fopenmp-simd", True),
+        ("-fopenacc", True),
         ("-finput-charset=latin1", True),
         ("-Wunused-macros", True),
         ("-frecord-gcc-switches", True),
