@@ -140,8 +140,8 @@ def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
         return Local(f"{len(command.inputs)} input files")
     source = command.inputs[0]
     base = os.path.basename(source)
-    if source == "-":
-        return Local("the source comes from standard input")
+    if source == "-" or source.startswith(("/dev/", "/proc/")):
+        return Local("the source comes from standard input or a pipe, which can be read only once")
     if base.startswith("conftest.") or "/CMakeFiles/CMake" in source or base == "testfile.c":
         return Local("a test of configure: here it is faster")
     if command.output == "-":

@@ -25,8 +25,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Text:
-    """What is sent, compressed. `unexpanded`: its macros are left to the server. `warned`: the preprocessor had
-    something to say."""
+    """What is sent, compressed.
+
+    `unexpanded`: its macros are left to the server. `warned`: the preprocessor had something to say.
+    """
 
     content: bytes
     unexpanded: bool = False

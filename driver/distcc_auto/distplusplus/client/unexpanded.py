@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from enum import IntEnum
 from functools import lru_cache
@@ -152,6 +153,8 @@ class Sources:
             return Kind.SUSPECT  # what is quoted in a marker is not worth the trouble
         try:
             status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):
+                return Kind.SUSPECT  # it may be there to be read once
             key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             known = self._kinds.get(key)
             if known is None:

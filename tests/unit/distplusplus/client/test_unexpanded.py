@@ -155,6 +155,12 @@ def test_a_file_is_looked_at_again_when_it_has_changed(tmp_path: Path) -> None:
     assert not sources.are_plain(text, "a.cc", str(tmp_path))
 
 
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "h.h")
+    (tmp_path / "a.cc").write_text("")
+    assert not Sources().are_plain(b'# 0 "a.cc"\n# 1 "h.h" 1\n', "a.cc", str(tmp_path))
+
+
 def test_what_is_quoted_in_a_marker_is_suspect(tmp_path: Path) -> None:
     (tmp_path / 'x"y.h').write_text("int x;\n")
     (tmp_path / "a.cc").write_text("")
