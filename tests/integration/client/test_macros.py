@@ -176,6 +176,15 @@ def test_what_would_change_is_preprocessed_in_full(home: Home, name: str) -> Non
     assert THERE not in home.log
 
 
+def test_pragmas_of_other_compilers_do_no_harm(home: Home) -> None:
+    """Widely used headers have them: Qt, Eigen, protobuf, Boost."""
+    home.write("port.h", '#ifdef _MSC_VER\n#  pragma push_macro("X")\n#  undef X\n#endif\n#define X 1\n')
+    write(home, '#include "port.h"\nint x = X;\n#ifdef _MSC_VER\n#pragma pop_macro("X")\n#endif\n')
+    there, here, _ = both(home, "g++", "-O1", "-c", "a.cc")
+    assert there == here
+    assert THERE in home.log
+
+
 def test_openmp_is_preprocessed_in_full(home: Home) -> None:
     write(home, "void f(int *x) {\n#pragma omp parallel for\nfor (int i = 0; i < 9; i++) x[i] = i;\n}\n")
     there, here, _ = both(home, "g++", "-O1", "-fopenmp", "-c", "a.cc")

@@ -176,9 +176,7 @@ class _Remote:
     async def _preprocess(self, servers: Iterable[Server]) -> Text:
         """Raises GoHomeError, LauncherGoneError."""
         if self._settings.expand_macros == "server" and all(server.expands_macros for server in servers):
-            text = await self._preprocessor.without_macros(self._shared.sources)
-            if text is not None:
-                return text
+            return await self._preprocessor.for_servers(self._shared.sources)
         return await self._preprocessor.in_full()
 
     async def _message(self, server: Server, name: str) -> pb.CompileRequest:

@@ -7,6 +7,7 @@ import os
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from distcc_auto.distplusplus.client import preprocessed
@@ -35,6 +36,15 @@ class Text:
     warned: bool = False
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What a preprocessor wrote, and how it ended."""
+
+    data: bytes
+    failed: bool
+    warned: bool
+
+
 class Preprocessor:
     """Of one job."""
 
@@ -47,38 +57,52 @@ class Preprocessor:
         self._settings = settings
         self._slots = slots
 
-    async def without_macros(self, sources: Sources) -> Text | None:
-        """The text with its macros left as they are; None if it might not mean the same. Raises LauncherGoneError."""
+    async def for_servers(self, sources: Sources) -> Text:
+        """The text for servers that expand macros: with its macros left as they are, unless it might not mean the same
+        then. Raises GoHomeError, LauncherGoneError.
+        """
         if not self._command.directives or not sources.sees(self._connection.peer_pid):
-            return None
-        status, data, warned = await self._run(self._command.directives)
-        if status or warned:
-            return None
-
-        def look_and_compress() -> Text | None:
-            if not sources.are_plain(data, self._command.source, self._directory):
-                return None
-            return Text(self._compress(data), unexpanded=True)
-
-        return await _in_thread_if_large(data, look_and_compress)
+            return await self.in_full()
+        if sources.expects_suspects(self._directory):
+            # What is expected is made first; but what comes of a source must not hang on what was compiled before it.
+            made = await self._run(self._command.preprocess)
+            if made.failed or await _in_thread_if_large(made.data, partial(self._has_suspects, sources, made.data)):
+                return await self._finished(made)
+        made = await self._run(self._command.directives)
+        if not made.failed and not made.warned:
+            text = await _in_thread_if_large(made.data, partial(self._if_plain, sources, made.data))
+            if text is not None:
+                return text
+        return await self.in_full()
 
     async def in_full(self) -> Text:
         """Raises GoHomeError, LauncherGoneError."""
-        status, data, warned = await self._run(self._command.preprocess)
-        if status:
+        return await self._finished(await self._run(self._command.preprocess))
+
+    def _has_suspects(self, sources: Sources, data: bytes) -> bool:
+        return sources.has_suspects(data, self._command.source, self._directory)
+
+    def _if_plain(self, sources: Sources, data: bytes) -> Text | None:
+        if not sources.are_plain(data, self._command.source, self._directory):
+            return None
+        return Text(self._compress(data), unexpanded=True)
+
+    async def _finished(self, made: _Made) -> Text:
+        """Of full preprocessing. Raises GoHomeError."""
+        if made.failed:
             # It shows the errors again, and any that only the compiler finds.
             raise GoHomeError("the preprocessor found an error")
-        if warned and not self._command.clang and "-Wunused-macros" in self._command.preprocess:
+        if made.warned and not self._command.clang and "-Wunused-macros" in self._command.preprocess:
             raise GoHomeError("the preprocessor warns, and of unused macros, GCC names other lines with -E")
         reason = preprocessed.reason_to_stay(
-            data, clang=self._command.clang, warned=warned, maps_names=self._command.maps_names
+            made.data, clang=self._command.clang, warned=made.warned, maps_names=self._command.maps_names
         )
         if reason:
             raise GoHomeError(reason)
-        return Text(await _in_thread_if_large(data, lambda: self._compress(data)), warned=warned)
+        content = await _in_thread_if_large(made.data, partial(self._compress, made.data))
+        return Text(content, warned=made.warned)
 
-    async def _run(self, arguments: Sequence[str]) -> tuple[int, bytes, bool]:
-        """Wait status, output, and whether it had something to say."""
+    async def _run(self, arguments: Sequence[str]) -> _Made:
         async with self._slots.taken(self._settings.preprocess_jobs):
             words = (os.fsencode(word) + b"\0" for word in arguments)
             packet = b"P" + b"".join(words)
@@ -92,7 +116,7 @@ class Preprocessor:
                 data = os.pread(text, os.fstat(text).st_size, 0)
             finally:
                 os.close(text)
-            return struct.unpack("=i", status)[0], data, warned
+            return _Made(data, failed=struct.unpack("=i", status)[0] != 0, warned=warned)
 
     def _compress(self, data: bytes) -> bytes:
         return compression.compress(data, self._settings.compress, self._settings.compression_level)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
@@ -19,8 +20,9 @@ from distcc_auto.distplusplus.client.preprocessed import changes_options
 
 # Behind the blanks of an indented #include.
 _ENTERED = b'# 1 "'
-_MAX_FILES = 200_000
+_MAX_FILES, _MAX_DIRECTORIES = 200_000, 10_000
 _MARKER = re.compile(rb'[ \t]*# (\d+) "((?:[^"\\\n]|\\.)*)"((?: \d)*)\n')
+_NEXT_MARKER = re.compile(rb'\n[ \t]*# \d+ "')
 # GCC has 0x50000000 source locations before it saves on them, 4096 a line: enough for 327,000 lines, at some 30 bytes
 # each, with those that are left out of the text. Only above this size is it worth to look.
 _LARGE_BYTES = 4 << 20
@@ -29,7 +31,7 @@ _LARGE_BYTES = 4 << 20
 # expanded: redefine_extname, message, omp with -fopenmp (c_register_pragma_with_expansion). All but these may be
 # such ones.
 _KEPT_PRAGMA = re.compile(
-    rb"[ \t]+(?:once|pack|weak|unroll|STDC|clang|ident|interface|implementation|omp|acc"
+    rb"[ \t]+(?:once|pack|weak|unroll|STDC|clang|ident|interface|implementation|omp|acc|push_macro|pop_macro"
     rb"|GCC[ \t]+(?:system_header|diagnostic|visibility|ivdep|unroll|push_options|pop_options|reset_options"
     rb"|target|optimize)"
     # Of Visual C++, other compilers and tools; GCC does not know them.
@@ -42,9 +44,10 @@ _KEPT_PRAGMA = re.compile(
 # to the server as it is.
 _DIRECTIVE = re.compile(rb"\s*(?:.*\*/\s*)?(?:#|%:|\?\?=)\s*(?:/\*.*\*/\s*)?")
 _CONTINUED = (b"\\\n", b"\\\r\n", b"??/\n")
+# Where one is carried out there are other macros from there on, of which the text tells nothing.
+_MACRO_PRAGMA = re.compile(rb'[ \t]*#[ \t]*pragma[ \t]+(?:push|pop)_macro[ \t]*\([ \t]*"(\w+)"[ \t]*\)')
+_RENUMBERS = re.compile(rb"^[ \t]*#[ \t]*(?:line\b|\d)", re.MULTILINE)
 _SUSPECT = (
-    # Other macros from there on, of which the text tells nothing.
-    b"push_macro", b"pop_macro",
     # Errors that only a full preprocessor finds.
     b"GCC poison",
     # The server's clock, files and names.
@@ -68,17 +71,36 @@ class Kind(IntEnum):
     SUSPECT = 2
 
 
+@dataclass(frozen=True)
+class File:
+    """What was found in a file. `macro_pragmas`: of `#pragma push_macro` and the like, the line, from 1, and the macro.
+    They make it suspect if they matter in a text.
+    """
+
+    kind: Kind
+    macro_pragmas: tuple[tuple[int, bytes], ...] = ()
+
+
 @lru_cache(maxsize=4096)  # most arguments are the same for all sources
 def is_suspect_argument(argument: str) -> bool:
     """Whether a compile with this argument must be preprocessed in full."""
-    return _SUSPECT_ARGUMENT.fullmatch(argument) is not None or kind_of(os.fsencode(argument)) != Kind.PLAIN
+    return _SUSPECT_ARGUMENT.fullmatch(argument) is not None or examine(os.fsencode(argument)) != File(Kind.PLAIN)
 
 
-def kind_of(source: bytes) -> Kind:
-    """Of a file's content."""
-    if any(part in source for part in _SUSPECT) or any(_lost_pragmas(source)):
-        return Kind.SUSPECT
-    return Kind.OPTIONS if _OPTIONS.search(source) else Kind.PLAIN
+def examine(source: bytes) -> File:
+    """What a file, or an argument, holds that matters here."""
+    macro_pragmas = []
+    hidden = False
+    if b"push_macro" in source or b"pop_macro" in source:
+        for number, line in enumerate(source.split(b"\n"), 1):
+            if pragma := _MACRO_PRAGMA.match(line):
+                macro_pragmas.append((number, pragma[1]))
+            elif (b"push_macro" in line or b"pop_macro" in line) and not line.lstrip().startswith(b"//"):
+                hidden = True
+    renumbered = bool(macro_pragmas) and _RENUMBERS.search(source) is not None
+    if hidden or renumbered or any(part in source for part in _SUSPECT) or any(_lost_pragmas(source)):
+        return File(Kind.SUSPECT)
+    return File(Kind.OPTIONS if _OPTIONS.search(source) else Kind.PLAIN, tuple(macro_pragmas))
 
 
 def _lost_pragmas(source: bytes) -> Iterator[bool]:
@@ -97,6 +119,37 @@ def entered_files(text: bytes) -> Iterator[bytes]:
         if flags.startswith(b" 1"):
             yield name
         position = find(text, _ENTERED, start)
+
+
+def macro_pragmas_matter(pragmas: Sequence[tuple[int, bytes]], name: bytes, text: bytes) -> bool:
+    """Whether one of the pragmas in a file saves or restores a macro that the text has: GCC leaves blanks in the place
+    of what it carries out, and nothing in that of what it passes over.
+    """
+    lines = [line for line, macro in pragmas if macro.startswith(b"_") or _is_defined(macro, text)]
+    quoted = b'"' + name + b'"'
+    position = find(text, quoted)
+    if position < 0:
+        return bool(lines)  # it goes by another name
+    while lines and position >= 0:
+        marker = _MARKER.match(text, text.rfind(b"\n", 0, position) + 1)
+        if marker and marker.start(2) == position + 1:
+            following = _NEXT_MARKER.search(text, marker.end() - 1)
+            shown = text[marker.end() : following.start() if following else len(text)].split(b"\n")
+            places = (line - int(marker[1]) for line in lines)
+            if any(shown[place] and not shown[place].strip() for place in places if 0 <= place < len(shown)):
+                return True
+        position = find(text, quoted, position + len(quoted))
+    return False
+
+
+def _is_defined(macro: bytes, text: bytes) -> bool:
+    directive = b"#define " + macro
+    position = find(text, directive)
+    while position >= 0:
+        if not re.match(rb"\w", text[position + len(directive) : position + len(directive) + 1]):
+            return True
+        position = find(text, directive, position + len(directive))
+    return False
 
 
 def lines_agree(text: bytes) -> bool:
@@ -130,41 +183,65 @@ class Sources:
 
     def __init__(self) -> None:
         # By what changes with a file: device, inode, size, times in ns.
-        self._kinds: dict[tuple[int, int, int, int, int], Kind] = {}
+        self._files: dict[tuple[int, int, int, int, int], File] = {}
         self._own = _view("self")
+        # By directory: above 0 if the last texts there were of suspect files. From -2 to 2.
+        self._suspicion: dict[str, int] = {}
 
     def sees(self, pid: int) -> bool:
         """Whether a process has our files below the same names: no other root directory, no mounts of its own."""
         return self._own is not None and _view(str(pid)) == self._own
 
+    def expects_suspects(self, directory: str) -> bool:
+        """Whether the next text of this directory will probably be of suspect files, as the last ones were."""
+        return self._suspicion.get(directory, 0) > 0
+
+    def has_suspects(self, text: bytes, source: str, directory: str) -> bool:
+        """Whether a text, whichever way it was made, is of files of which one is suspect in itself."""
+        return self._has_suspects(self._files_of(text, source, directory), directory)
+
     def are_plain(self, text: bytes, source: str, directory: str) -> bool:
         """Whether a server can expand the macros of a text: nothing that went into it is suspect, and all of it can
         be read. `source` and other names are relative to `directory`.
         """
+        files = self._files_of(text, source, directory)
+        if self._has_suspects(files, directory) or (len(text) >= _LARGE_BYTES and not lines_agree(text)):
+            return False
+        if any(
+            file.macro_pragmas and macro_pragmas_matter(file.macro_pragmas, name, text) for name, file in files.items()
+        ):
+            return False
+        return all(file.kind != Kind.OPTIONS for file in files.values()) or not changes_options(text, _OPTIONS)
+
+    def _files_of(self, text: bytes, source: str, directory: str) -> dict[bytes, File]:
         base = os.fsencode(directory)
         names = {os.fsencode(source), *entered_files(text)}
-        kinds = {self._kind(os.path.join(base, name)) for name in names}
-        if Kind.SUSPECT in kinds or (len(text) >= _LARGE_BYTES and not lines_agree(text)):
-            return False
-        return Kind.OPTIONS not in kinds or not changes_options(text, _OPTIONS)
+        return {name: self._file(os.path.join(base, name)) for name in names}
 
-    def _kind(self, path: bytes) -> Kind:
+    def _has_suspects(self, files: Mapping[bytes, File], directory: str) -> bool:
+        found = any(file.kind == Kind.SUSPECT for file in files.values())
+        if len(self._suspicion) >= _MAX_DIRECTORIES:
+            self._suspicion.clear()
+        self._suspicion[directory] = max(min(self._suspicion.get(directory, 0) + (1 if found else -1), 2), -2)
+        return found
+
+    def _file(self, path: bytes) -> File:
         if b"\\" in path:
-            return Kind.SUSPECT  # what is quoted in a marker is not worth the trouble
+            return File(Kind.SUSPECT)  # what is quoted in a marker is not worth the trouble
         try:
             status = os.stat(path)
             if not stat.S_ISREG(status.st_mode):
-                return Kind.SUSPECT  # it may be there to be read once
+                return File(Kind.SUSPECT)  # it may be there to be read once
             key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            known = self._kinds.get(key)
+            known = self._files.get(key)
             if known is None:
                 with open(path, "rb") as file:
-                    known = kind_of(file.read())
-                if len(self._kinds) >= _MAX_FILES:
-                    self._kinds.clear()
-                self._kinds[key] = known
+                    known = examine(file.read())
+                if len(self._files) >= _MAX_FILES:
+                    self._files.clear()
+                self._files[key] = known
         except OSError:
-            return Kind.SUSPECT
+            return File(Kind.SUSPECT)
         return known
 
 

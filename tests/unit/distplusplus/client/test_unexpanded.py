@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from distcc_auto.distplusplus.client.find import find
 from distcc_auto.distplusplus.client.unexpanded import (
+    File,
     Kind,
     Sources,
     entered_files,
+    examine,
     is_suspect_argument,
-    kind_of,
     lines_agree,
+    macro_pragmas_matter,
 )
 
 
@@ -36,17 +38,22 @@ from distcc_auto.distplusplus.client.unexpanded import (
         "#pragma omp parallel for\n",
         "int __DATE, TIME__;\n",
         "//#pragma message(x)\n",
+        ' // #pragma push_macro("x")\n',
         '// the "#pragma" directive\n* #pragma message\n',
     ],
 )
 def test_ordinary_sources_are_not_suspect(source: str) -> None:
-    assert kind_of(source.encode()) == Kind.PLAIN
+    assert examine(source.encode()) == File(Kind.PLAIN)
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        '#pragma push_macro("x")\n',
+        '_Pragma("pop_macro(x)")\n',
+        '#pragma \\\n push_macro("x")\n',
+        '#pragma push_macro("x")\n#line 7 "other.y"\n',
+        '#pragma push_macro("x")\n # 7 "other.y"\n',
+        '%:pragma push_macro("x")\n',
         '#define PUSH(x) _Pragma("push_macro(x)")\n',
         "#pragma redefine_extname a b\n",
         '#  pragma message "text"\n',
@@ -70,12 +77,80 @@ def test_ordinary_sources_are_not_suspect(source: str) -> None:
     ],
 )
 def test_what_such_a_text_may_lack_is_suspect(source: str) -> None:
-    assert kind_of(source.encode()) == Kind.SUSPECT
+    assert examine(source.encode()) == File(Kind.SUSPECT)
+
+
+# As GCC 11, 12 and 14 show it; the names of those that are carried out are in capitals.
+PRAGMAS = """\
+#pragma push_macro("A")
+int first;
+#ifdef NEVER
+#  pragma pop_macro("a")
+#endif
+/* a
+comment */
+   #pragma push_macro("B") // comment
+int a;
+#if 0
+1
+2
+3
+4
+5
+6
+7
+8
+9
+#pragma push_macro("c")
+#else
+#pragma push_macro("D")
+#endif
+#include "e.h"
+#pragma pop_macro("E")"""
+SHOWN = f"""\
+# 0 "a.cc"
+# 1 "a.cc"
+{7 * " "}
+int first;
+
+
+
+/* a
+comment */
+{13 * " "}
+int a;
+# 22 "a.cc"
+{7 * " "}
+
+  # 1 "e.h" 1
+int e;
+# 25 "a.cc" 2
+{7 * " "}
+"""
+
+
+def test_pragmas_of_macros_matter_where_they_are_carried_out() -> None:
+    lines = PRAGMAS.splitlines()
+    found = examine(PRAGMAS.encode())
+    assert [line for line, _ in found.macro_pragmas] == [n for n, line in enumerate(lines, 1) if "_macro" in line]
+    defined = "".join(f"#define {macro.decode()} 1\n" for _, macro in found.macro_pragmas)
+    text = f"{defined}{SHOWN}".encode()
+    carried_out = [pragma for pragma in found.macro_pragmas if macro_pragmas_matter([pragma], b"a.cc", text)]
+    assert carried_out == [pragma for pragma in found.macro_pragmas if pragma[1].isupper()]
+    assert not macro_pragmas_matter(found.macro_pragmas, b"e.h", text)
+    assert macro_pragmas_matter([(4, b"a")], b"another name", text)
+
+
+def test_a_macro_that_is_never_defined_can_be_saved_and_restored() -> None:
+    text = f"#define AB 1\n{SHOWN}".encode()
+    assert not macro_pragmas_matter([(1, b"A")], b"a.cc", text)
+    assert macro_pragmas_matter([(1, b"AB")], b"a.cc", text)
+    assert macro_pragmas_matter([(1, b"__LINE__")], b"a.cc", text)
 
 
 def test_options_that_change_count_where_they_are_in_the_text(tmp_path: Path) -> None:
     (tmp_path / "a.cc").write_text('#if NEVER\n#pragma GCC  target("avx2")\n#endif\n')
-    assert kind_of((tmp_path / "a.cc").read_bytes()) == Kind.OPTIONS
+    assert examine((tmp_path / "a.cc").read_bytes()).kind == Kind.OPTIONS
     sources = Sources()
     marker = b'# 0 "a.cc"\n'
     assert sources.are_plain(marker + b"int x;\n", "a.cc", str(tmp_path))
