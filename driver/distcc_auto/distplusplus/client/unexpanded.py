@@ -22,6 +22,8 @@ from distcc_auto.distplusplus.client.preprocessed import changes_options
 _ENTERED = b'# 1 "'
 _MAX_FILES, _MAX_DIRECTORIES = 200_000, 10_000
 _MARKER = re.compile(rb'[ \t]*# (\d+) "((?:[^"\\\n]|\\.)*)"((?: \d)*)\n')
+_ANY_MARKER = re.compile(rb'# (\d+) "(?:[^"\\\n]|\\.)*"( \d)?[ \d]*\n')
+_LINE_END = ord("\n")
 _NEXT_MARKER = re.compile(rb'\n[ \t]*# \d+ "')
 # GCC has 0x50000000 source locations before it saves on them, 4096 a line: enough for 327,000 lines, at some 30 bytes
 # each, with those that are left out of the text. Only above this size is it worth to look.
@@ -125,21 +127,22 @@ def macro_pragmas_matter(pragmas: Sequence[tuple[int, bytes]], name: bytes, text
     """Whether one of the pragmas in a file saves or restores a macro that the text has: GCC leaves blanks in the place
     of what it carries out, and nothing in that of what it passes over.
     """
-    lines = [line for line, macro in pragmas if macro.startswith(b"_") or _is_defined(macro, text)]
     quoted = b'"' + name + b'"'
     position = find(text, quoted)
     if position < 0:
-        return bool(lines)  # it goes by another name
-    while lines and position >= 0:
+        return True  # it goes by another name
+    carried_out = set()
+    while position >= 0:
         marker = _MARKER.match(text, text.rfind(b"\n", 0, position) + 1)
         if marker and marker.start(2) == position + 1:
             following = _NEXT_MARKER.search(text, marker.end() - 1)
             shown = text[marker.end() : following.start() if following else len(text)].split(b"\n")
-            places = (line - int(marker[1]) for line in lines)
-            if any(shown[place] and not shown[place].strip() for place in places if 0 <= place < len(shown)):
-                return True
+            for line, macro in pragmas:
+                place = line - int(marker[1])
+                if 0 <= place < len(shown) and shown[place] and not shown[place].strip():
+                    carried_out.add(macro)
         position = find(text, quoted, position + len(quoted))
-    return False
+    return any(macro.startswith(b"_") or _is_defined(macro, text) for macro in carried_out)
 
 
 def _is_defined(macro: bytes, text: bytes) -> bool:
@@ -160,21 +163,20 @@ def lines_agree(text: bytes) -> bool:
     """
     entered_from: list[int] = []
     line, counted_to = 0, 0
-    position = find(text, b"# ")
-    while position >= 0:
-        start = text.rfind(b"\n", 0, position) + 1
-        marker = _MARKER.match(text, start)
-        if marker is None or marker.start(1) != position + 2:
-            position = find(text, b"# ", position + 2)
-            continue
-        if marker[3].startswith(b" 1"):
+    for marker in _ANY_MARKER.finditer(text):
+        start, end = marker.span()
+        if start and text[start - 1] != _LINE_END:  # blanks of an indented #include, or it is none
+            start = text.rfind(b"\n", 0, start) + 1
+            if text[start : marker.start()].strip():
+                continue
+        number, kind = marker.groups()
+        if kind == b" 1":
             entered_from.append(line + text.count(b"\n", counted_to, start))
-        elif marker[3].startswith(b" 2"):
+        elif kind == b" 2":
             expected = entered_from.pop() + 1 if entered_from else None
-            if int(marker[1]) != expected and not marker[2].startswith(b"<"):
+            if int(number) != expected and not text.startswith(b"<", marker.end(1) + 2):
                 return False
-        line, counted_to = int(marker[1]), marker.end()
-        position = find(text, b"# ", counted_to)
+        line, counted_to = int(number), end
     return True
 
 
