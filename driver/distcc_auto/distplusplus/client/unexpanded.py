@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from itertools import chain
 
 from distcc_auto.distplusplus.client.find import find
 from distcc_auto.distplusplus.client.preprocessed import changes_options
@@ -200,32 +201,36 @@ class Sources:
 
     def has_suspects(self, text: bytes, source: str, directory: str) -> bool:
         """Whether a text, whichever way it was made, is of files of which one is suspect in itself."""
-        return self._has_suspects(self._files_of(text, source, directory), directory)
+        files = (file for _, file in self._files_of(text, source, directory))
+        return self._learn(any(file.kind == Kind.SUSPECT for file in files), directory)
 
     def are_plain(self, text: bytes, source: str, directory: str) -> bool:
         """Whether a server can expand the macros of a text: nothing that went into it is suspect, and all of it can
         be read. `source` and other names are relative to `directory`.
         """
-        files = self._files_of(text, source, directory)
-        if self._has_suspects(files, directory) or (len(text) >= _LARGE_BYTES and not lines_agree(text)):
+        files = dict(self._files_of(text, source, directory))
+        if self._learn(any(file.kind == Kind.SUSPECT for file in files.values()), directory):
             return False
-        if any(
-            file.macro_pragmas and macro_pragmas_matter(file.macro_pragmas, name, text) for name, file in files.items()
-        ):
+        if len(text) >= _LARGE_BYTES and not lines_agree(text):
+            return False
+        pragmas = ((file.macro_pragmas, name) for name, file in files.items() if file.macro_pragmas)
+        if any(macro_pragmas_matter(found, name, text) for found, name in pragmas):
             return False
         return all(file.kind != Kind.OPTIONS for file in files.values()) or not changes_options(text, _OPTIONS)
 
-    def _files_of(self, text: bytes, source: str, directory: str) -> dict[bytes, File]:
-        base = os.fsencode(directory)
-        names = {os.fsencode(source), *entered_files(text)}
-        return {name: self._file(os.path.join(base, name)) for name in names}
-
-    def _has_suspects(self, files: Mapping[bytes, File], directory: str) -> bool:
-        found = any(file.kind == Kind.SUSPECT for file in files.values())
+    def _learn(self, suspects: bool, directory: str) -> bool:
         if len(self._suspicion) >= _MAX_DIRECTORIES:
             self._suspicion.clear()
-        self._suspicion[directory] = max(min(self._suspicion.get(directory, 0) + (1 if found else -1), 2), -2)
-        return found
+        self._suspicion[directory] = max(min(self._suspicion.get(directory, 0) + (1 if suspects else -1), 2), -2)
+        return suspects
+
+    def _files_of(self, text: bytes, source: str, directory: str) -> Iterator[tuple[bytes, File]]:
+        base = os.fsencode(directory)
+        seen = set()
+        for name in chain([os.fsencode(source)], entered_files(text)):
+            if name not in seen:
+                seen.add(name)
+                yield name, self._file(os.path.join(base, name))
 
     def _file(self, path: bytes) -> File:
         if b"\\" in path:
