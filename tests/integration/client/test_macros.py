@@ -264,22 +264,28 @@ def test_a_launcher_with_mounts_of_its_own_is_not_looked_at_from_outside(home: H
     assert (home.done(), home.log.count(THERE)) == (2, 1)
 
 
+COMPILE = ("g++", "-std=c++17", "-O1", "-c", "a.cc", "-o")
+
+
+def assert_like_here(home: Home, *names: str) -> None:
+    assert home.run(*COMPILE, "here.o").returncode == 0
+    here = (home.work / "here.o").read_bytes()
+    assert [name for name in names if (home.work / name).read_bytes() != here] == []
+
+
 def test_a_server_that_cannot_do_it_gets_the_full_text(
     alone: Home, first_server: tuple[FirstServer, str], tmp_path: Path
 ) -> None:
     behaviour, address = first_server
     write(alone, RICH)
-    command = ("g++", "-std=c++17", "-O1", "-c", "a.cc", "-o")
     with running_server(tmp_path) as able:
         alone.use(able, address)
-        alone.remote(*command, "0.o")  # both are known then
-        alone.remote(*command, "1.o")
+        alone.remote(*COMPILE, "0.o")  # both are known then
+        alone.remote(*COMPILE, "1.o")
         alone.use(address)
-        alone.remote(*command, "2.o")
+        alone.remote(*COMPILE, "2.o")
     assert behaviour.requests
-    assert alone.run(*command, "here.o").returncode == 0
-    here = (alone.work / "here.o").read_bytes()
-    assert [(alone.work / f"{number}.o").read_bytes() == here for number in range(3)] == [True] * 3
+    assert_like_here(alone, "0.o", "1.o", "2.o")
 
 
 def test_a_job_that_loses_the_server_that_can_do_it_is_preprocessed_again(
@@ -287,18 +293,16 @@ def test_a_job_that_loses_the_server_that_can_do_it_is_preprocessed_again(
 ) -> None:
     behaviour, address = first_server
     write(alone, RICH)
-    command = ("g++", "-std=c++17", "-O1", "-c", "a.cc", "-o")
     with running_server(tmp_path, "--jobs", "1", "--reservation-timeout", "60") as able:
         client = able.client()
         client.reserve(pb.Reservation(), timeout=10)
         behaviour.away = True
         alone.use(able, address, fallback="wait")
-        waiting = alone.start(LAUNCHER, *command, "there.o")
+        waiting = alone.start(LAUNCHER, *COMPILE, "there.o")
         until(lambda: client.query(pb.ServerQuery(), timeout=10).capacity.queuedReservations, "the job to wait")
         behaviour.away = False
         able.process.kill()
         done = finish(waiting)
     assert done.returncode == 0, done
     assert len(behaviour.requests) == 1
-    assert alone.run(*command, "here.o").returncode == 0
-    assert (alone.work / "there.o").read_bytes() == (alone.work / "here.o").read_bytes()
+    assert_like_here(alone, "there.o")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from distcc_auto.distplusplus.client.find import find
+from distcc_auto.distplusplus.client.markers import is_in_system_header
 
 _OPTIONS_PRAGMAS = (b"#pragma GCC target", b"#pragma GCC optimize")
 _OPTIONS_PRAGMA = re.compile(b"|".join(_OPTIONS_PRAGMAS))
@@ -32,10 +33,4 @@ def changes_options(text: bytes, pragma: re.Pattern[bytes]) -> bool:
     """Whether a pragma in it changes the compiler's options. The compiler's own headers do so, but ask for no macro
     that goes with them.
     """
-    return any(not _is_in_system_header(text, found.start()) for found in pragma.finditer(text))
-
-
-def _is_in_system_header(text: bytes, position: int) -> bool:
-    """By the last line marker before it: `# 12 "name" 1 3 4`."""
-    marker = text[text.rfind(b"\n# ", 0, position) + 1 : position].split(b"\n", 1)[0]
-    return b" 3" in marker[marker.rfind(b'"') :]
+    return any(not is_in_system_header(text, found.start()) for found in pragma.finditer(text))

@@ -12,20 +12,15 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, auto
 from functools import lru_cache
 from itertools import chain
 
 from distcc_auto.distplusplus.client.find import find
+from distcc_auto.distplusplus.client.markers import entered_files, lines_agree, sections_of
 from distcc_auto.distplusplus.client.preprocessed import changes_options
 
-# Behind the blanks of an indented #include.
-_ENTERED = b'# 1 "'
 _MAX_FILES, _MAX_DIRECTORIES = 200_000, 10_000
-_MARKER = re.compile(rb'[ \t]*# (\d+) "((?:[^"\\\n]|\\.)*)"((?: \d)*)\n')
-_ANY_MARKER = re.compile(rb'# (\d+) "(?:[^"\\\n]|\\.)*"( \d)?[ \d]*\n')
-_LINE_END = ord("\n")
-_NEXT_MARKER = re.compile(rb'\n[ \t]*# \d+ "')
 # GCC has 0x50000000 source locations before it saves on them, 4096 a line: enough for 327,000 lines, at some 30 bytes
 # each, with those that are left out of the text. Only above this size is it worth to look.
 _LARGE_BYTES = 4 << 20
@@ -64,14 +59,14 @@ _SUSPECT_ARGUMENT = re.compile(
 )
 
 
-class Kind(IntEnum):
+class Kind(Enum):
     """Of a file: what it means for a text that it went into."""
 
-    PLAIN = 0
+    PLAIN = auto()
     # It may change the compiler's options, which does not change the macros that go with them: see preprocessed.py.
-    OPTIONS = 1
+    OPTIONS = auto()
     # Such a text may lack something of it, or it would mean another thing on a server.
-    SUSPECT = 2
+    SUSPECT = auto()
 
 
 @dataclass(frozen=True)
@@ -113,36 +108,19 @@ def _lost_pragmas(source: bytes) -> Iterator[bool]:
             yield _KEPT_PRAGMA.match(source, found.end()) is None
 
 
-def entered_files(text: bytes) -> Iterator[bytes]:
-    """The files that were included, by GCC's line markers (`# 1 "name" 1 3`), quoted as there."""
-    position = find(text, _ENTERED)
-    while position >= 0:
-        start = position + len(_ENTERED)
-        name, _, flags = text[start : text.find(b"\n", start)].rpartition(b'"')
-        if flags.startswith(b" 1"):
-            yield name
-        position = find(text, _ENTERED, start)
-
-
 def macro_pragmas_matter(pragmas: Sequence[tuple[int, bytes]], name: bytes, text: bytes) -> bool:
     """Whether one of the pragmas in a file saves or restores a macro that the text has: GCC leaves blanks in the place
     of what it carries out, and nothing in that of what it passes over.
     """
-    quoted = b'"' + name + b'"'
-    position = find(text, quoted)
-    if position < 0:
+    sections = list(sections_of(name, text))
+    if not sections:
         return True  # it goes by another name
-    carried_out = set()
-    while position >= 0:
-        marker = _MARKER.match(text, text.rfind(b"\n", 0, position) + 1)
-        if marker and marker.start(2) == position + 1:
-            following = _NEXT_MARKER.search(text, marker.end() - 1)
-            shown = text[marker.end() : following.start() if following else len(text)].split(b"\n")
-            for line, macro in pragmas:
-                place = line - int(marker[1])
-                if 0 <= place < len(shown) and shown[place] and not shown[place].strip():
-                    carried_out.add(macro)
-        position = find(text, quoted, position + len(quoted))
+    carried_out = {
+        macro
+        for first, shown in sections
+        for line, macro in pragmas
+        if first <= line < first + len(shown) and shown[line - first] and not shown[line - first].strip()
+    }
     return any(macro.startswith(b"_") or _is_defined(macro, text) for macro in carried_out)
 
 
@@ -154,31 +132,6 @@ def _is_defined(macro: bytes, text: bytes) -> bool:
             return True
         position = find(text, directive, position + len(directive))
     return False
-
-
-def lines_agree(text: bytes) -> bool:
-    """Whether each included file is left on the line after the one that it was entered from.
-
-    Where GCC begins to save on source locations, -fdirectives-only can be wrong by one until the file ends (seen in a
-    text of 14 MB, with GCC 12).
-    """
-    entered_from: list[int] = []
-    line, counted_to = 0, 0
-    for marker in _ANY_MARKER.finditer(text):
-        start, end = marker.span()
-        if start and text[start - 1] != _LINE_END:  # blanks of an indented #include, or it is none
-            start = text.rfind(b"\n", 0, start) + 1
-            if text[start : marker.start()].strip():
-                continue
-        number, kind = marker.groups()
-        if kind == b" 1":
-            entered_from.append(line + text.count(b"\n", counted_to, start))
-        elif kind == b" 2":
-            expected = entered_from.pop() + 1 if entered_from else None
-            if int(number) != expected and not text.startswith(b"<", marker.end(1) + 2):
-                return False
-        line, counted_to = int(number), end
-    return True
 
 
 class Sources:

@@ -173,20 +173,19 @@ def _identify(program: Program, environ: Mapping[str, str]) -> Identity:
         family = pb.Compiler.GCC
     else:
         raise ValueError(f"neither GCC nor clang: {banner.splitlines()[0] if banner else 'no --version'!r}")
-    target = (_ask(program, "-dumpmachine", environ)).strip()
+    target = _ask(program, "-dumpmachine", environ).strip()
     version_option = "-dumpversion" if family == pb.Compiler.CLANG else "-dumpfullversion"
-    version = (_ask(program, version_option, environ)).strip()
+    version = _ask(program, version_option, environ).strip()
     if not target or not re.fullmatch(r"\d+(\.\d+)*\S*", version):
         raise ValueError(f"neither GCC nor clang: -dumpmachine says {target!r}, its version is {version!r}")
     parts = [program.real_path]
     if family == pb.Compiler.GCC:
         for part in ("cc1", "cc1plus", "as"):
-            found = (_ask(program, f"-print-prog-name={part}", environ)).strip()
+            found = _ask(program, f"-print-prog-name={part}", environ).strip()
             located = found if os.path.isabs(found) else f"/usr/bin/{found}"
             if os.path.isfile(located):
                 parts.append(os.path.realpath(located))
-    digest = _digest(parts)
-    return Identity(family, version, target, digest)
+    return Identity(family, version, target, _digest(parts))
 
 
 def _ask(program: Program, option: str, environ: Mapping[str, str]) -> str:

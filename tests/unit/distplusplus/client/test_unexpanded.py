@@ -7,18 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from distcc_auto.distplusplus.client.find import find
 from distcc_auto.distplusplus.client.unexpanded import (
     File,
     Kind,
     Sources,
-    entered_files,
     examine,
     is_suspect_argument,
-    lines_agree,
     macro_pragmas_matter,
 )
 
@@ -182,38 +177,6 @@ def test_options_that_change_count_where_they_are_in_the_text(tmp_path: Path) ->
 )
 def test_arguments_that_need_all_of_the_preprocessor(argument: str, expected: bool) -> None:
     assert is_suspect_argument(argument) is expected
-
-
-def test_the_files_of_a_text_are_those_that_were_entered() -> None:
-    text = b'# 0 "a.cc"\n# 1 "a.cc"\n# 1 "a b.h" 1\nint x;\n# 1 "/usr/s.h" 1 3 4\n# 9 "a b.h" 2\n  # 1 "x\\"y.h" 1\n'
-    assert list(entered_files(text)) == [b"a b.h", b"/usr/s.h", b'x\\"y.h']
-    assert list(entered_files(b'\n# 1 "cut')) == []
-    assert list(entered_files(b"")) == []
-
-
-@given(st.binary(max_size=40), st.binary(min_size=1, max_size=3), st.integers(0, 45))
-def test_find_is_that_of_bytes(text: bytes, part: bytes, start: int) -> None:
-    assert find(text, part, start) == text.find(part, start)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (
-            '# 0 "a.cc"\n#define X 1\n# 0 "<command-line>"\n# 1 "/s.h" 1 3 4\n\n# 0 "<command-line>" 2\n# 1 "a.cc"\n',
-            True,
-        ),
-        ('# 1 "a.cc"\nint x;\n# 1 "h.h" 1\nint y;\n# 3 "a.cc" 2\n', True),
-        ('# 1 "a.cc"\nint x; // # 7 "x" 1\n  # 1 "h \\".h" 1 3\nint y;\n# 3 "a.cc" 2\n', True),
-        ('# 1 "a.cc"\nint x;\n# 1 "h.h" 1\n\n\n# 1 "i.h" 1\nint y;\n# 4 "h.h" 2\n# 3 "a.cc" 2\n', True),
-        ('# 1 "a.cc"\nint x;\n# 1 "h.h" 1\nint y;\n# 2 "a.cc" 2\n', False),
-        ('# 1 "a.cc"\nint x;\n# 1 "h.h" 1\n\n\n# 1 "i.h" 1\nint y;\n# 3 "h.h" 2\n# 3 "a.cc" 2\n', False),
-        ('# 1 "a.cc"\n# 2 "a.cc" 2\n', False),
-        ("", True),
-    ],
-)
-def test_a_file_is_left_on_the_line_after_the_one_that_it_was_entered_from(text: str, expected: bool) -> None:
-    assert lines_agree(text.encode()) is expected
 
 
 def test_a_file_is_looked_at_again_when_it_has_changed(tmp_path: Path) -> None:
