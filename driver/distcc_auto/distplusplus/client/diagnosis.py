@@ -11,6 +11,10 @@ from distcc_auto.distplusplus.client.settings import ServerSettings
 
 _MAX_LENGTH = 300
 _HUNG_UP = re.compile("Socket closed|Connection reset|Broken pipe")
+_NOT_CONNECTED = re.compile(
+    r"^(?:FAILED_PRECONDITION: )?(?:ipv[46]:)?(\S+): "
+    r"(?:Failed to connect to remote host|connect failed: addr: \S+ error): (.*)$"
+)
 _REACHABLE = "is distplusplusd running there, and does every firewall let us through?"
 
 
@@ -22,8 +26,13 @@ class Trouble:
     cause: str
     remedy: str = ""
 
+    @property
+    def brief(self) -> str:
+        """Without the remedy, for where it was told before."""
+        return f"{self.phase}: {self.cause}"
+
     def __str__(self) -> str:
-        return f"{self.phase}: {self.cause}" + (f" ({self.remedy})" if self.remedy else "")
+        return self.brief + (f" ({self.remedy})" if self.remedy else "")
 
 
 def of_call(phase: str, code: grpc.StatusCode, details: str | None, server: ServerSettings) -> Trouble:
@@ -37,6 +46,8 @@ def of_call(phase: str, code: grpc.StatusCode, details: str | None, server: Serv
         return Trouble(phase, *(_of_hang_up(server) if phase == "connect" else ("the server has gone away", "")))
     if found := _of_connection(cause, server):
         return Trouble(phase, *found)
+    if "Network is unreachable" in cause:
+        return Trouble(phase, cause, "is this machine on the network?")
     return Trouble(phase, cause if code == grpc.StatusCode.UNAVAILABLE else f"{code.name}: {cause}", _REACHABLE)
 
 
@@ -108,7 +119,7 @@ def _of_hang_up(server: ServerSettings) -> tuple[str, str]:
 
 def shortened(details: str | None) -> str:
     """What gRPC says, without what says nothing to a user."""
-    text = (details or "no reason given").replace("\n", " ")
+    text = re.sub(r"[\x00-\x1f\x7f]+", " ", details or "no reason given")
     text = text.rpartition("last error: ")[2].removeprefix("UNKNOWN: ").removeprefix("UNAVAILABLE: ")
-    text = re.sub(r"^(?:ipv[46]:)?(\S+): Failed to connect to remote host: (.*)$", r"\2 at \1", text)
+    text = _NOT_CONNECTED.sub(r"\2 at \1", text)
     return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 3]}..."

@@ -147,7 +147,7 @@ class Scheduler:
         reasons = [job.refused_by[server] for server in servers if server in job.refused_by]
         refused = len(reasons) == len(servers) and bool(servers)
         if not refused:
-            down = [f"{server.name}: {server.down_reason}" for server in servers if server.is_down]
+            down = [f"{server.name}: {server.trouble.brief}" for server in servers if server.is_down and server.trouble]
             reasons = down or reasons or ["no servers are configured"]
         raise NoServerError("; ".join(dict.fromkeys(reasons)), refused=refused)
 
