@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.servers import running_server
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration import source_packages
 
 _BINARIES = os.path.dirname(sys.executable)

@@ -26,8 +26,8 @@ from dataclasses import dataclass
 import grpc
 import psutil
 
-from distcc_auto.distplusplus.protocol import compression, methods
-from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol import compression, methods
+from distplusplus.protocol import distplusplus_pb2 as pb
 
 _SLOTS = 16
 _TRIVIAL = b'# 1 "t.c"\nint trivial(int value) { return value + 1; }\n'

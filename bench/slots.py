@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.servers import running_server
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 
 WORKER_SLOTS = (8, 4, 4)
 SLOTS = sum(WORKER_SLOTS)

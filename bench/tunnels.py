@@ -21,10 +21,10 @@ from pathlib import Path
 
 import psutil
 
+from distcc_auto.demo.loopback import LoopbackWorker
 from distcc_auto.hosts import SshHost, TunnelledHost
-from distcc_auto.loopback import LoopbackWorker
-from distcc_auto.tunnels import open_tunnels
-from distcc_auto.tunnels.keeper import Limits
+from distcc_auto.reach.ssh.keeper import Limits
+from distcc_auto.reach.ssh.tunnels import open_tunnels
 from tests.integration.tunnels.lab import DISTCC_AUTO, Lab, Sshd
 
 _BLOCK = bytes(64 * 1024)

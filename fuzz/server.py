@@ -16,11 +16,12 @@ import atheris
 with atheris.instrument_imports(include=["distcc_auto"]):
     from google.protobuf.message import DecodeError
 
-    from distcc_auto.distplusplus.protocol import compression
-    from distcc_auto.distplusplus.protocol import distplusplus_pb2 as pb
-    from distcc_auto.distplusplus.server import arguments, plan
-    from distcc_auto.distplusplus.server.compilers import Identity, Program
-    from distcc_auto.distplusplus.server.errors import Refused
+    from distplusplus.compiler import allowed as arguments
+    from distplusplus.protocol import compression
+    from distplusplus.protocol import distplusplus_pb2 as pb
+    from distplusplus.server import command_line as plan
+    from distplusplus.server.compilers import Identity, Program
+    from distplusplus.server.statuses import Refused
 
 _PROGRAM = Program("gcc", "/usr/bin/gcc", "/usr/bin/gcc", (0, 0, 0))
 _IDENTITIES = {

@@ -60,7 +60,7 @@ def ensure(host: Host, alternative_names: Sequence[str]) -> None:
 
 def fetch(host: Host, environ: Mapping[str, str]) -> str:
     """Writes the host's certificate beside this user's distplusplus.toml; the path. Raises HostError."""
-    from distcc_auto.distplusplus.client import settings  # noqa: PLC0415  (of the extra that only grpc:// hosts need)
+    from distplusplus.agent import agent_settings as settings  # noqa: PLC0415  (of the extra that only grpc:// hosts need)
 
     text = host.remote.run("certificate", f"cat {render.CERTIFICATE_FILE}").stdout
     config = settings.user_file(environ)

@@ -11,7 +11,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.parser.context import to_flag
 
-from distcc_auto.errors import ConfigurationError
+from distcc_common.errors import ConfigurationError
 
 
 def name_hosts(

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 
-from distcc_auto.errors import ConfigurationError
+from distcc_common.errors import ConfigurationError
 from provisioning import service
 from provisioning.errors import HostError
 from provisioning.kinds import DISTCCD, Kind

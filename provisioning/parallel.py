@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from distcc_auto.errors import DistccAutoError
+from distcc_common.errors import DistccAutoError
 from provisioning.errors import HostError
 from provisioning.targets import Target
 

@@ -15,8 +15,8 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from distcc_auto.errors import ConfigurationError
 from distcc_auto.hosts import GrpcHost, HostSpec
+from distcc_common.errors import ConfigurationError
 from provisioning.errors import HostError
 from provisioning.steps import Host
 

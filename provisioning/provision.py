@@ -6,8 +6,8 @@ import dataclasses
 import shlex
 from collections.abc import Sequence
 
-from distcc_auto.errors import ConfigurationError
 from distcc_auto.hosts import GrpcHost, HostSpec, SshHost
+from distcc_common.errors import ConfigurationError
 from provisioning import certificate, firewall, packages, record, render, service, software
 from provisioning.errors import HostError
 from provisioning.facts import Facts, gather

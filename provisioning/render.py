@@ -91,7 +91,7 @@ def distplusplusd(python: str, port: int, jobs: int, nice: int, allow: tuple[str
     """`python` runs what is in SOFTWARE_DIR."""
     credential = f"/run/credentials/{UNIT}/server.key"
     command = (
-        *(python, "-m", "distcc_auto.distplusplus.server.main", "--log-level", "info"),
+        *(python, "-m", "distplusplus.server", "--log-level", "info"),
         *("--listen-address", f"0.0.0.0:{port}", "--jobs", str(jobs)),
         *("--compiler-dir", COMPILERS_DIR, "--compiler-dir", SERVER_LINKS_DIR),
         *(word for network in allow for word in ("--allow", network)),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from distcc_auto.errors import ConfigurationError
+from distcc_common.errors import ConfigurationError
 
 THIS_MACHINE = "this-machine"
 

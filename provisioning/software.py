@@ -19,18 +19,18 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from distcc_auto import __version__
-from distcc_auto.errors import ConfigurationError
+from distcc_common import __version__
+from distcc_common.errors import ConfigurationError
 from provisioning import render, service
 from provisioning.errors import HostError
 from provisioning.steps import Host
 
 OLDEST_PYTHON = (3, 11)
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "driver", "distcc_auto")
-_PROJECT = os.path.join(os.path.dirname(os.path.dirname(_PACKAGE)), "pyproject.toml")
-# What the server imports of this project.
-_SOURCES = ("__init__.py", "errors.py", "limits.py", "distplusplus/__init__.py")
-_SOURCE_DIRS = ("distplusplus/protocol", "distplusplus/server")
+_PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_DRIVER_DIR = os.path.join(_PROJECT_DIR, "driver")
+_PROJECT = os.path.join(_PROJECT_DIR, "pyproject.toml")
+# The packages that the server imports of this project.
+_PACKAGES = ("distcc_common", "distplusplus", "distplusplus/compiler", "distplusplus/protocol", "distplusplus/server")
 _FETCH_S = 600
 _SEND_S = 600
 _CHUNK_BYTES = 1 << 20
@@ -110,12 +110,10 @@ def version_text(python: Python) -> str:
 
 def _sources() -> Iterator[tuple[str, str]]:
     """The name below SOFTWARE_DIR, and the path here, of each of the project's own files."""
-    names = list(_SOURCES)
-    for directory in _SOURCE_DIRS:
-        names += [f"{directory}/{name}" for name in os.listdir(os.path.join(_PACKAGE, directory))]
-    for name in sorted(names):
-        if name.endswith(".py"):
-            yield f"distcc_auto/{name}", os.path.join(_PACKAGE, name)
+    for package in _PACKAGES:
+        for name in sorted(os.listdir(os.path.join(_DRIVER_DIR, package))):
+            if name.endswith(".py"):
+                yield f"{package}/{name}", os.path.join(_DRIVER_DIR, package, name)
 
 
 def is_current(host: Host, python: Python) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from distcc_auto import inventory
-from distcc_auto.errors import ConfigurationError
 from distcc_auto.hosts import GrpcHost, HostSpec, SshHost, address, parse_hosts
+from distcc_common.errors import ConfigurationError
 from provisioning.connect import split_port
 from provisioning.kinds import kind_of, ports_of
 from provisioning.render import TUNNEL_USER

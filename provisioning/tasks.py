@@ -11,9 +11,9 @@ from fabric import Task, task
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from distcc_auto.errors import ConfigurationError, DistccAutoError
-from distcc_auto.explain import print_json
 from distcc_auto.hosts import GrpcHost
+from distcc_auto.show.explain import print_json
+from distcc_common.errors import ConfigurationError, DistccAutoError
 from provisioning import certificate, compilers, prove, service, software
 from provisioning import deploy as deploying
 from provisioning.connect import connect

@@ -1,3 +1,1 @@
 """Drive a C or C++ build across every machine that runs a compile service."""
-
-__version__ = "0.1.0"

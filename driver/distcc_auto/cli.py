@@ -7,7 +7,8 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from distcc_auto import driver, errors, messages
+from distcc_auto import driver
+from distcc_common import errors, messages
 
 SUBCOMMANDS = ("hosts", "shell-init", "demo")
 

@@ -7,17 +7,19 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from distcc_auto import build, limits, messages, settings
-from distcc_auto.command import PlacedCommand, place_jobs
-from distcc_auto.errors import CommandError, ConfigurationError
+from distcc_auto import settings
+from distcc_auto.build import process as build
+from distcc_auto.build.command import PlacedCommand, place_jobs
 from distcc_auto.hosts import BridgedHost, GrpcHost, SshHost, TcpHost
 from distcc_auto.plan import Plan, WorkerSlots, make_plan, rank, worker_slots
 from distcc_auto.probe import Answer, Ready, Refused, probe
+from distcc_common import limits, messages
+from distcc_common.errors import CommandError, ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from distcc_auto.bridge import Bridge
-    from distcc_auto.tunnels import Tunnels
+    from distcc_auto.reach.grpc import Bridge
+    from distcc_auto.reach.ssh.tunnels import Tunnels
 
 _OWN_PREFIXES = (settings.PREFIX, "DCCSH_")
 # distcc takes a worker that has not answered for 300 s for dead, whatever it compiles. The bridge notices within 15 s
@@ -77,13 +79,13 @@ def opened_ways(configured: settings.Settings, environ: Mapping[str, str]) -> It
     tunnels = bridge = None
     with contextlib.ExitStack() as stack:
         if grpc_hosts:
-            from distcc_auto.bridge import open_bridge  # noqa: PLC0415  (only for those who have grpc:// hosts)
+            from distcc_auto.reach.grpc import open_bridge  # noqa: PLC0415  (only for those who have grpc:// hosts)
 
             messages.trace(f"connecting to {len(grpc_hosts)} grpc:// hosts")
             bridge = stack.enter_context(open_bridge(grpc_hosts, environ, configured.connect_timeout_s))
         if ssh_hosts:
-            from distcc_auto.tunnels import open_tunnels  # noqa: PLC0415  (only for those who have ssh:// hosts)
-            from distcc_auto.tunnels.keeper import Limits  # noqa: PLC0415
+            from distcc_auto.reach.ssh.keeper import Limits  # noqa: PLC0415
+            from distcc_auto.reach.ssh.tunnels import open_tunnels  # noqa: PLC0415  (only for those who have ssh:// hosts)
 
             messages.trace(f"opening {len(ssh_hosts)} SSH tunnels")
             tunnels = stack.enter_context(open_tunnels(ssh_hosts, environ, Limits(configured.tunnel_timeout_s)))
@@ -156,13 +158,13 @@ def _drive(
     make_environment = launcher_environment if options.launcher else build_environment
     changes = make_environment(plan, placed, environ)
     if options.explain or options.dry_run or placed is None:
-        from distcc_auto import explain  # noqa: PLC0415  (a build does not need it)
+        from distcc_auto.show import explain  # noqa: PLC0415  (a build does not need it)
 
         explain.show(survey, plan, placed, changes, options)
         return 0
     status = _run_build(plan, placed, changes.apply(environ), ways.pids)
     if options.report:
-        from distcc_auto import report  # noqa: PLC0415  (only for those who ask)
+        from distcc_auto.show import report  # noqa: PLC0415  (only for those who ask)
 
         for line in report.what_ran_where(plan, configured):
             messages.say(line)

@@ -14,7 +14,7 @@ import re
 import socket
 from dataclasses import dataclass, field
 
-from distcc_auto.errors import ConfigurationError
+from distcc_common.errors import ConfigurationError
 
 DISTCC_PORT = 3632
 STATS_PORT = 3633

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from distcc_auto import hosts, settings
-from distcc_auto.errors import ConfigurationError
+from distcc_common.errors import ConfigurationError
 
 VARIABLE = "DISTCC_AUTO_INVENTORY"
 

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from distcc_auto import __version__, messages
 from distcc_auto.driver import Options
-from distcc_auto.errors import ConfigurationError
+from distcc_common import __version__, messages
+from distcc_common.errors import ConfigurationError
 
 _EPILOG = """\
 sub-commands:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from distcc_auto.errors import NoCapacityError
-from distcc_auto.limits import MemoryLimit
 from distcc_auto.probe import Ready, Refused
 from distcc_auto.settings import Settings
+from distcc_common.errors import NoCapacityError
+from distcc_common.limits import MemoryLimit
 
 # What one look for a free slot costs a waiting distcc client, per slot; and how much of a CPU all of them may take.
 _POLL_COST_PER_SLOT_MS = 0.01

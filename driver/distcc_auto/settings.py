@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from distcc_auto import hosts, limits
-from distcc_auto.errors import ConfigurationError
+from distcc_auto import hosts
+from distcc_common import limits
+from distcc_common.errors import ConfigurationError
 
 PREFIX = "DISTCC_AUTO_"
 SYSTEM_FILE = "/etc/distcc-auto/config.toml"

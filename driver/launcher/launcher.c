@@ -2,7 +2,7 @@
  *
  *   distplusplus COMPILER ARGUMENT...   or, as a symbolic link named like a compiler:   g++ ARGUMENT...
  *
- * It hands the command to the user's agent (distcc_auto/distplusplus/client/agent.py, which it starts when there is
+ * It hands the command to the user's agent (distplusplus/agent/agent.py, which it starts when there is
  * none) and does what the agent answers: preprocess, write the object, say something, or run the compiler itself.
  * Whatever writes files or runs programs of the user happens here, in his own process, directory and environment.
  * Whatever goes wrong, it becomes the compiler. Linux and libc, nothing else.

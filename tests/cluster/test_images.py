@@ -16,7 +16,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from distcc_auto.loopback import free_ports
+from distcc_auto.demo.loopback import free_ports
 from distcc_auto.probe import Ready
 from images.build import combinations
 from tests.cluster.cluster import CLIENT_IMAGE, LABEL, WORKER_IMAGE, Network, Worker, wait_until

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration import source_packages
 from tests.integration.sandbox import Sandbox, wait_until
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 
 DISTCC_AUTO = str(Path(sys.executable).parent / "distcc-auto")
 PATH = "/usr/local/bin:/usr/bin:/bin"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration.sandbox import PATH, Sandbox
 
 # 8 slots of the workers and 3 saturation jobs.

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from distcc_auto.loopback import free_ports
+from distcc_auto.demo.loopback import free_ports
 from tests.integration.sandbox import DISTCC_AUTO, Sandbox
 
 

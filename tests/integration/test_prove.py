@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from provisioning import prove
 from provisioning.errors import HostError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration.sandbox import MASQUERADE_PATH, PATH, JobCount, Sandbox
 
 _LUA_SCRIPT = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration import fake_workers
 from tests.integration.fake_workers import GOOD_REPLY, FakePort
 from tests.integration.sandbox import DISTCC_AUTO, JobCount, Sandbox, wait_until

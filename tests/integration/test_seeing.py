@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker, free_ports
+from distcc_auto.demo.loopback import LoopbackWorker, free_ports
 from tests.integration import fake_workers
 from tests.integration.fake_workers import FakePort, with_stats
 from tests.integration.sandbox import DISTCC_AUTO, JobCount, Sandbox

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto import loopback
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo import loopback
+from distcc_auto.demo.loopback import LoopbackWorker
 
 SHELL_FILES = Path(loopback.__file__).parent / "shells"
 SCRIPTS = Path(sysconfig.get_path("scripts"))

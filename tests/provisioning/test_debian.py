@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from distcc_auto.commands.demo import write_program
-from tests.integration.distplusplus.harness import Client
+from tests.integration.server.harness import Client
 from tests.provisioning.bare_host import PASSWORD, ROOT, BareHost, environment, fab_command, wait_for
 
 pytestmark = pytest.mark.timeout(400)

@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
-from distcc_auto import messages
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from distcc_auto.options import Parser
+from distcc_common import messages
 
 _WORKER_SLOTS = (2, 4, 8)
 _WRONG_ANSWER = 1

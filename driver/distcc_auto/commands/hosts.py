@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 
-from distcc_auto import explain, inventory, settings
+from distcc_auto import inventory, settings
 from distcc_auto.driver import Survey, opened_ways, take_survey
-from distcc_auto.errors import ConfigurationError
 from distcc_auto.options import Parser
+from distcc_auto.show import explain
+from distcc_common.errors import ConfigurationError
 
 _ALL_REFUSED = 1
 

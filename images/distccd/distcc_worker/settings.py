@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from distcc_auto import limits
+from distcc_common import limits
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -11,7 +11,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from distcc_auto import limits
+from distcc_common import limits
 from distcc_worker import sshd
 from distcc_worker.drain import drain
 from distcc_worker.settings import DISTCCD_STATS_PORT, JOB_PORT, STATS_PORT, Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration.tunnels.lab import Lab, Sshd
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from distcc_auto.loopback import free_ports
+from distcc_auto.demo.loopback import free_ports
 
 USER = "builder"
 PASSWORD = "geheim"  # noqa: S105  (a password of a user that exists in a test only)

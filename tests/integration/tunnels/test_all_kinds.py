@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker
-from tests.integration.client.home import running_server
+from distcc_auto.demo.loopback import LoopbackWorker
+from tests.integration.agent.home import running_server
 from tests.integration.tunnels.lab import DISTCC_AUTO, Lab, Sshd
 
 # Every job that no worker takes fails the build.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration.tunnels.lab import Lab, Running, Sshd, wait_until
 from tests.integration.tunnels.network import WORKER_ADDRESS, Cable
 from tests.integration.tunnels.test_loss import distccd_behind

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from distcc_auto.loopback import LoopbackWorker, free_ports
+from distcc_auto.demo.loopback import LoopbackWorker, free_ports
 from tests.integration.tunnels.lab import Lab, Sshd, wait_until
 
 

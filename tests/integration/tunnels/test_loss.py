@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration.tunnels.lab import Lab, Running, Sshd, wait_until
 from tests.integration.tunnels.network import WORKER_ADDRESS, Cable
 

@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from distcc_auto.loopback import LoopbackWorker
+from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration.tunnels.lab import DISTCC_AUTO, PASSWORD, Lab, Sshd, make_key, wait_until
 
 WITH_PASSWORD = ("PasswordAuthentication yes", "PubkeyAuthentication no")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from distcc_auto.demo.loopback import LoopbackWorker, free_ports
 from distcc_auto.hosts import SshHost
-from distcc_auto.loopback import LoopbackWorker, free_ports
-from distcc_auto.tunnels.client import LocalEnd
-from distcc_auto.tunnels.connection import Connection
-from distcc_auto.tunnels.diagnosis import Failure
-from distcc_auto.tunnels.keeper import Tunnel
+from distcc_auto.reach.ssh.client import LocalEnd
+from distcc_auto.reach.ssh.connection import Connection
+from distcc_auto.reach.ssh.diagnosis import Failure
+from distcc_auto.reach.ssh.keeper import Tunnel
 from tests.integration.tunnels.lab import USER, Lab, Sshd, agent, make_key, wait_until
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distcc_auto.distplusplus.server.settings import load
+from distplusplus.server.server_settings import load
 from provisioning import render
 
 
@@ -34,7 +34,7 @@ def test_without_clients_only_loopback_is_listened_on() -> None:
 def test_distplusplusd_takes_the_allowed_clients_and_reads_its_key_as_a_credential() -> None:
     plain, encrypted = server_unit(False), server_unit(True)
     start = (
-        "ExecStart=/usr/bin/python3 -m distcc_auto.distplusplus.server.main --log-level info "
+        "ExecStart=/usr/bin/python3 -m distplusplus.server --log-level info "
         "--listen-address 0.0.0.0:4000 --jobs 8 --compiler-dir /usr/local/lib/distcc-worker "
         "--compiler-dir /usr/libexec/distplusplus --allow 192.0.2.0/24"
     )

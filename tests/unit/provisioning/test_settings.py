@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distcc_auto.errors import ConfigurationError
+from distcc_common.errors import ConfigurationError
 from provisioning.settings import WorkerSettings, default_jobs, default_nice, worker_settings
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7y alice@desk"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.errors import ConfigurationError
+from distcc_common.errors import ConfigurationError
 from provisioning import render, software
 from provisioning.errors import HostError
 from provisioning.software import Python
@@ -81,7 +81,7 @@ def test_the_project_s_own_files_are_all_that_the_server_imports(
     # -S and the one path in front: the project as it is installed here is not found.
     script = (
         f"import site, sys; sys.path += [p for p in {sys.path!r} if p.endswith('-packages')]; "
-        "from distcc_auto.distplusplus.server import main; print(main.__file__)"
+        "from distplusplus.server import __main__; print(__main__.__file__)"
     )
     done = subprocess.run(
         [sys.executable, "-S", "-c", script],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.errors import ConfigurationError
+from distcc_common.errors import ConfigurationError
 from provisioning.kinds import DISTPLUSPLUSD, kind_of, ports_of
 from provisioning.provision import require_clients
 from provisioning.targets import Target, find_targets

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distcc_auto.distplusplus.bridge.lzo import LzoError, compress, decompress
+from distplusplus.bridge.lzo import LzoError, compress, decompress
 
 
 @given(st.binary(max_size=5000))

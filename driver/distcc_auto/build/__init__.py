@@ -1,0 +1,1 @@
+"""The build command: where its `-j` goes, its environment, its process."""

@@ -1,0 +1,1 @@
+"""`distcc-auto demo`: a real program, built over workers on this machine."""

@@ -1,1 +1,0 @@
-"""A compile service with an open gRPC protocol: its protocol, its server and its client."""

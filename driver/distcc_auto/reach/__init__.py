@@ -1,0 +1,1 @@
+"""Turns any kind of host into a local TCP address."""

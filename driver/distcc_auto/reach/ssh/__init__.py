@@ -1,0 +1,1 @@
+"""SSH tunnels: an ssh:// host becomes a local TCP address."""

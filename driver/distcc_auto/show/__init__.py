@@ -1,0 +1,1 @@
+"""What the user sees: documents, tables, explanations."""

@@ -1,0 +1,257 @@
+"""What the client is told: the environment first, then the user's file, then the system's, then the defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Final
+
+from distcc_common import limits
+from distcc_common.errors import ConfigurationError
+from distplusplus.protocol import compression
+from distplusplus.protocol import distplusplus_pb2 as pb
+
+PREFIX: Final = "DISTPLUSPLUS_"
+SYSTEM_FILE: Final = "/etc/distplusplus/distplusplus.toml"
+DEFAULT_PORT: Final = 3634
+LOG_LEVELS: Final = ("trace", "debug", "info", "warning", "error", "fatal")
+FALLBACKS: Final = ("local", "wait", "fail")
+EXPAND_MACROS: Final = ("server", "client")
+
+_MAX_TIMEOUT_S = 7 * 86400.0
+_HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^\s\[\]:/@]+))(?::(?P<port>\d{1,5}))?")
+_SERVER_KEYS = ("address", "tls", "ca", "certificate", "key", "token-file")
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """One server. Paths are absolute; `target` is what gRPC connects to, `text` what the user wrote."""
+
+    target: str
+    tls: bool = False
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    token_file: str | None = None
+    text: str = field(default="", compare=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nobody else can read what is sent there."""
+        return self.target.startswith(("unix:", "127.", "localhost:", "[::1]:"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of the client, checked. Times in seconds."""
+
+    servers: tuple[ServerSettings, ...] = ()
+    compress: pb.CompressionType = pb.zstd
+    compression_level: int = compression.DEFAULT_LEVEL
+    log_level: str = "warning"
+    fallback: str = "local"
+    expand_macros: str = "server"
+    local_jobs: int = field(default_factory=lambda: limits.cpus().cpus)
+    preprocess_jobs: int = field(default_factory=lambda: limits.cpus().cpus + 1)
+    connect_timeout_s: float = 5.0
+    reserve_timeout_s: float = 10.0
+    transfer_timeout_s: float = 60.0
+    compile_timeout_s: float = 4 * 3600.0
+    idle_timeout_s: float = 600.0
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings in force. Raises ConfigurationError that names the value and where it stands.
+
+    Made anew only when a file or a variable of ours has changed, as every compile asks.
+    """
+    variables = tuple(sorted((key, value) for key, value in environ.items() if key.startswith(PREFIX) and value))
+    files = tuple((path, _stamp(path)) for path in (system_file(environ), user_file(environ)) if path)
+    return _load(variables, files)
+
+
+def system_file(environ: Mapping[str, str]) -> str:
+    """The system's configuration file; DISTPLUSPLUS_SYSTEM_CONFIG names another one."""
+    return environ.get(f"{PREFIX}SYSTEM_CONFIG") or SYSTEM_FILE
+
+
+def user_file(environ: Mapping[str, str]) -> str | None:
+    """The user's configuration file (XDG base directory specification), None without a home directory."""
+    base = environ.get("XDG_CONFIG_HOME") or ""
+    if not os.path.isabs(base):
+        if not (home := environ.get("HOME")):
+            return None
+        base = os.path.join(home, ".config")
+    return os.path.join(base, "distplusplus", "distplusplus.toml")
+
+
+def parse_server(text: str) -> ServerSettings:
+    """`[grpc://|grpcs://]HOST[:PORT]` or `unix:/PATH`. Raises ValueError."""
+    if text.startswith("unix:"):
+        path = re.sub(r"^//(?=/)", "", text.removeprefix("unix:"))
+        if not path.startswith("/") or len(os.fsencode(path)) > 107:
+            raise ValueError(f"'{text}': expected unix: and an absolute path of at most 107 bytes")
+        return ServerSettings(f"unix:{path}", text=text)
+    scheme, separator, rest = text.rpartition("://")
+    if separator and scheme not in ("grpc", "grpcs"):
+        raise ValueError(f"'{text}': unknown scheme '{scheme}://' (use grpc:// or grpcs://)")
+    match = _HOST_PORT.fullmatch(rest)
+    if not match:
+        raise ValueError(f"'{text}' is not HOST, HOST:PORT, [IPV6]:PORT or unix:/PATH")
+    port = int(match["port"] or DEFAULT_PORT)
+    if not 1 <= port <= 65535:
+        raise ValueError(f"'{text}': {port} is not a port (1 to 65535)")
+    host = f"[{match['v6']}]" if match["v6"] else match["host"]
+    return ServerSettings(f"{host}:{port}", tls=scheme == "grpcs", text=text)
+
+
+def as_configured(server: ServerSettings, configured: Iterable[ServerSettings]) -> ServerSettings:
+    """An address alone, as in the environment, gets the certificates and the token that a file has for it."""
+    for entry in configured:
+        if (entry.target, entry.tls) == (server.target, server.tls):
+            return replace(entry, text=server.text)
+    return server
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    """What changes with the file; None if there is none."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return (error.errno or 0,)
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+@lru_cache(maxsize=64)
+def _load(variables: tuple[tuple[str, str], ...], files: tuple[tuple[str, object], ...]) -> Settings:
+    values: dict[str, Any] = {}
+    for path, stamp in files:
+        if stamp is not None:
+            values |= _read_file(path)
+    configured: tuple[ServerSettings, ...] = values.get("servers", ())
+    for name, text in variables:
+        key = name.removeprefix(PREFIX).lower().replace("_", "-")
+        if key in _READERS:
+            values[_field(key)] = _checked(key, text, f"{name} (environment)")
+    values["servers"] = tuple(as_configured(server, configured) for server in values.get("servers", ()))
+    return Settings(**values)
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+    for key in table:
+        if key not in _READERS:
+            raise ConfigurationError(f"{path}: {key}: there is no such setting (known: {', '.join(_READERS)})")
+    return {_field(key): _checked(key, value, f"{path}: {key}") for key, value in table.items()}
+
+
+def _checked(key: str, value: object, source: str) -> Any:
+    try:
+        return _READERS[key](value)
+    except ValueError as error:
+        raise ConfigurationError(f"{source}: {error}") from None
+
+
+def _servers(value: object) -> tuple[ServerSettings, ...]:
+    entries = value.split() if isinstance(value, str) else value
+    if not isinstance(entries, list):
+        raise ValueError('expected an array of servers, such as ["worker-1", "worker-2:3634"]')
+    return tuple(dict.fromkeys(_server(entry) for entry in entries))
+
+
+def _server(entry: object) -> ServerSettings:
+    if isinstance(entry, str):
+        return parse_server(entry)
+    if not isinstance(entry, dict) or not isinstance(entry.get("address"), str):
+        raise ValueError(f"{entry!r} is neither an address nor a table with an address")
+    for key, item in entry.items():
+        if key not in _SERVER_KEYS:
+            raise ValueError(f"a server has no '{key}' (known: {', '.join(_SERVER_KEYS)})")
+        expected, name = (bool, "true or false") if key == "tls" else (str, "a string")
+        if not isinstance(item, expected):
+            raise ValueError(f"'{key}' of server {entry['address']}: {item!r} is not {name}")
+        if key in _SERVER_KEYS[2:] and not os.path.isabs(str(item)):
+            raise ValueError(f"'{key}' of server {entry['address']}: '{item}' is not an absolute path")
+    files = {key.replace("-", "_"): entry[key] for key in _SERVER_KEYS[2:] if key in entry}
+    server = parse_server(entry["address"])
+    server = replace(server, tls=entry.get("tls", server.tls), **files)
+    if ("certificate" in files) != ("key" in files):
+        raise ValueError(f"server {server.text}: 'certificate' and 'key' go together")
+    if not server.tls and any(name in files for name in ("ca", "certificate")):
+        raise ValueError(f"server {server.text}: 'ca' and 'certificate' need tls = true (or grpcs://)")
+    if server.token_file and not server.tls and not server.is_local:
+        raise ValueError(f"server {server.text}: the token would cross the network in the clear; set tls = true")
+    return server
+
+
+def _choice(*choices: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        for choice in choices:
+            if isinstance(value, str) and value.strip().lower() == choice.lower():
+                return choice
+        raise ValueError(f"{value!r} is none of {', '.join(choices)}")
+
+    return read
+
+
+def _compress(value: object) -> int:
+    return pb.CompressionType.Value(_choice("zstd", "NONE")(value))
+
+
+def _whole(low: int, high: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        number = int(value) if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,9}\s*", value) else value
+        if type(number) is not int or not low <= number <= high:
+            raise ValueError(f"{value!r} is not a whole number from {low} to {high}")
+        return number
+
+    return read
+
+
+def _seconds(value: object) -> float:
+    try:
+        seconds = float(value) if isinstance(value, str) else value
+    except ValueError:
+        seconds = None
+    if type(seconds) not in (int, float) or not 0 < seconds <= _MAX_TIMEOUT_S:  # type: ignore[operator]
+        raise ValueError(f"{value!r} is not a number of seconds (above 0, at most {_MAX_TIMEOUT_S:g})")
+    return float(seconds)  # type: ignore[arg-type]
+
+
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "servers": _servers,
+    "compress": _compress,
+    "compression-level": _whole(-100, compression.MAX_LEVEL),
+    "log-level": _choice(*LOG_LEVELS),
+    "fallback": _choice(*FALLBACKS),
+    "expand-macros": _choice(*EXPAND_MACROS),
+    "local-jobs": _whole(1, 100_000),
+    "preprocess-jobs": _whole(1, 100_000),
+    "connect-timeout": _seconds,
+    "reserve-timeout": _seconds,
+    "transfer-timeout": _seconds,
+    "compile-timeout": _seconds,
+    "idle-timeout": _seconds,
+}
+
+
+def _field(key: str) -> str:
+    name = key.replace("-", "_")
+    return f"{name}_s" if key.endswith("-timeout") else name
+
+
+def known_keys() -> Iterator[str]:
+    """The keys of the file; each is also a variable, DISTPLUSPLUS_ and the key in capitals."""
+    return iter(_READERS)

@@ -1,0 +1,1 @@
+"""The remote workers that the agent uses."""

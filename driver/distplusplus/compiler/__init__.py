@@ -1,0 +1,1 @@
+"""What is known of compilers and their options. Pure, without gRPC."""

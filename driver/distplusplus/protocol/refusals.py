@@ -1,0 +1,45 @@
+"""Structured reasons of a refused call: `Refusal` in the trailer `grpc-status-details-bin`.
+
+The trailer holds a google.rpc.Status whose one detail is the Refusal, as gRPC's richer error model has it,
+so that tools like grpcurl show it. Servers of the first implementation send none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+
+from distplusplus.protocol import distplusplus_pb2 as pb
+
+TRAILER = "grpc-status-details-bin"
+_MAX_SUBJECT = 200
+
+
+def refusal(
+    reason: pb.Refusal.Reason, subject: str = "", *, transient: bool = False, retry_after_ms: int = 0
+) -> pb.Refusal:
+    """A Refusal, its subject cut to what a trailer should carry."""
+    return pb.Refusal(reason=reason, subject=subject[:_MAX_SUBJECT], transient=transient, retryAfterMs=retry_after_ms)
+
+
+def to_trailer(code: int, message: str, detail: pb.Refusal) -> tuple[str, bytes]:
+    """The trailer for a call that ends with gRPC status number `code` and `message`."""
+    status = status_pb2.Status(code=code, message=message)
+    status.details.add().Pack(detail)
+    return TRAILER, status.SerializeToString()
+
+
+def from_trailers(trailers: Iterable[tuple[str, str | bytes]] | None) -> pb.Refusal | None:
+    """The Refusal among a failed call's trailing metadata, None if there is none or it is no such thing."""
+    for key, value in trailers or ():
+        if key == TRAILER and isinstance(value, bytes):
+            try:
+                details = status_pb2.Status.FromString(value).details
+                found = pb.Refusal()
+                if any(detail.Unpack(found) for detail in details):
+                    return found
+            except DecodeError:
+                return None
+    return None

@@ -1,0 +1,304 @@
+"""From a checked request to the compiler's command line and the names of its files. Pure.
+
+Objects must be those that the same compiler makes at home of the same text, so the client's names and
+directories are
+put where this machine's would show. docs/distplusplusd.md tells what was found out about each compiler.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from distplusplus.compiler.allowed import MAX_PATH_BYTES, Arguments, Extra
+from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.server.compilers import Identity, Program
+from distplusplus.server.statuses import Refused
+
+_MAX_NAME_BYTES = 250
+_MAX_DEPTH = 40
+_X_OPTION = {
+    pb.C: "cpp-output",
+    pb.CXX: "c++-cpp-output",
+    pb.OBJECTIVE_C: "objective-c-cpp-output",
+    pb.OBJECTIVE_CXX: "objective-c++-cpp-output",
+    pb.ASSEMBLER: "assembler",
+}
+_ENDING = {pb.C: ".i", pb.CXX: ".ii", pb.OBJECTIVE_C: ".mi", pb.OBJECTIVE_CXX: ".mii"}
+_MARKED_NAME = re.compile(rb'^# \d+ "([^"\\\n<]+)"', re.MULTILINE)
+_LINE_MARKER = re.compile(rb'# \d+ "')
+# Written by -fworking-directory, which -g switches on: the second line of GCC's output.
+_DIRECTORY_MARKER = re.compile(rb'(?:# \d+ "[^"\n]*"[^\n]*\n){0,2}# \d+ "(?:[^"\\\n]|\\.)*//"')
+# Names of further outputs, after what the output's own name has before its ending.
+_EXTRA_ENDINGS = {
+    ".dwo": (Extra.DWO, pb.FurtherOutput.DWO),
+    ".gcno": (Extra.GCNO, pb.FurtherOutput.GCNO),
+    ".su": (Extra.STACK_USAGE, pb.FurtherOutput.STACK_USAGE),
+    ".ci": (Extra.CALLGRAPH, pb.FurtherOutput.CALLGRAPH),
+    ".opt.yaml": (Extra.OPTIMIZATION_RECORD, pb.FurtherOutput.OPTIMIZATION_RECORD),
+    ".json": (Extra.TIME_TRACE, pb.FurtherOutput.TIME_TRACE),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One compile. Names are relative to the job's working directory."""
+
+    argv: tuple[str, ...]
+    input_name: str
+    output: str
+    # Where the profile of -fprofile-use goes, if the job has one.
+    profile: str | None
+    extras: frozenset[Extra]
+    # Clang names a file in .gcno relatively if it is there: the client's files are, at home.
+    needs_sources: bool
+    # GCC writes its working directory into .gcno: the client's must stand there.
+    gcno_directory: str | None
+
+    @property
+    def output_dir(self) -> str:
+        return os.path.dirname(self.output)
+
+
+def make(
+    request: pb.CompileRequest,
+    arguments: Arguments,
+    language: pb.Language,
+    program: Program,
+    identity: Identity,
+    head: bytes,
+    work: str,
+) -> Plan:
+    """The plan of a job that runs in `work`; `head` is the beginning of its source. Raises Refused."""
+    check_name(request.inputFile.name)
+    check_path("working directory", request.cwd)
+    check_path("output name", request.outputName)
+    if request.cwd and not request.cwd.startswith("/"):
+        raise Refused(pb.Refusal.BAD_PATH, f"working directory {request.cwd[:100]!r} is not absolute", request.cwd)
+    if arguments.extras and not request.furtherOutputs:
+        kinds = ", ".join(sorted(extra.value for extra in arguments.extras))
+        raise Refused(
+            pb.Refusal.FURTHER_OUTPUTS,
+            f"the compiler would write further files ({kinds}) and the client does not take any",
+            kinds,
+        )
+    clang = identity.family == pb.Compiler.CLANG
+    input_name = _input_name(request.inputFile.name, language, head)
+    output = _output(request, arguments, input_name)
+    names = (
+        _clang_names(request, arguments, output)
+        if clang
+        else _gcc_names(request, arguments, identity, output, head, work)
+    )
+    stop = "-S" if arguments.assembly_output else "-c"
+    if request.directivesOnly:
+        _check_directives_only(identity, language)
+        names.append("-fdirectives-only")
+    ending = ("-x", _X_OPTION[language], stop, input_name, "-o", output)
+    argv = (program.path, *arguments.kept, *names, *ending)
+    profile = None
+    if arguments.profile_use:
+        profile = _PROFDATA if clang else os.path.splitext(output)[0] + ".gcda"
+    return Plan(
+        argv,
+        input_name,
+        output,
+        profile,
+        arguments.extras,
+        clang and Extra.GCNO in arguments.extras,
+        None if clang or Extra.GCNO not in arguments.extras else request.cwd,
+    )
+
+
+_PROFDATA = "profile.profdata"
+
+
+def is_gcc_11(version: str) -> bool:
+    """Whether a GCC of this version is GCC 11 or later."""
+    return re.match(r"1[1-9]|[2-9]\d", version) is not None
+
+
+def check_name(name: str) -> None:
+    """Raises Refused unless `name` is a base name that is safe as a file's name and as an argument."""
+    shown = repr(name if len(name) <= 100 else name[:97] + "...")
+    if not name or name in (".", ".."):
+        problem = "is empty" if not name else "is a directory"
+    elif "/" in name:
+        problem = "has a directory in it; a base name is needed"
+    elif len(name.encode()) > _MAX_NAME_BYTES:
+        problem = f"is longer than {_MAX_NAME_BYTES} bytes"
+    elif name[0] in "-@":
+        problem = "would be read as an argument"
+    elif not name.isprintable():
+        problem = "holds characters that cannot be printed"
+    else:
+        return
+    raise Refused(pb.Refusal.BAD_NAME, f"file name {shown} {problem}", name)
+
+
+def check_output(wanted: str, extras: frozenset[Extra]) -> str:
+    """The output as it was named if it can be made below the job's directory, else its base name. Raises Refused."""
+    parts = wanted.split("/")
+    check_name(parts[-1])
+    plain = _is_plain(parts)
+    if not plain and Extra.DWO in extras:
+        raise Refused(
+            pb.Refusal.BAD_PATH,
+            f"-gsplit-dwarf records the output's name, and {wanted[:200]!r} (absolute, or with . or ..)"
+            f" cannot be made elsewhere",
+            wanted,
+        )
+    for part in parts[:-1] if plain else []:
+        check_name(part)
+    return wanted if plain else parts[-1]
+
+
+def check_path(what: str, path: str) -> None:
+    """Raises Refused for a path that no file can have."""
+    if len(path.encode()) > MAX_PATH_BYTES or "\0" in path or "\n" in path:
+        raise Refused(
+            pb.Refusal.BAD_PATH,
+            f"{what}: longer than {MAX_PATH_BYTES} bytes, or holds a NUL or a line end",
+            path,
+        )
+
+
+def extra_kind(file_name: str, plan: Plan) -> pb.FurtherOutput.Kind | None:
+    """What a file beside the output is, None if the job was not asked for such a one."""
+    for ending, (extra, kind) in _EXTRA_ENDINGS.items():
+        if file_name.endswith(ending) and extra in plan.extras:
+            return kind
+    return None
+
+
+def named_sources(text: bytes) -> set[str]:
+    """The files that line markers name, those that lie below the working directory."""
+    names = (name.decode("utf-8", "replace") for name in set(_MARKED_NAME.findall(text)))
+    return {name for name in names if _is_plain(name.split("/")) and len(name) < MAX_PATH_BYTES}
+
+
+def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
+    """GCC's coverage notes with the working directory `ours` replaced by the client's. Raises Refused.
+
+    Format: gcc/gcov-io.h. The header is magic, version, stamp and (from GCC 12) checksum, 4 bytes each, then
+    comes the
+    directory as a string: its length with its NUL in bytes (GCC 12), or in 4-byte words and padded (before).
+    """
+    order = "little" if gcno.startswith(b"oncg") else "big"
+    for start in (16, 12):
+        length = int.from_bytes(gcno[start : start + 4], order)  # type: ignore[arg-type]
+        for unit in (1, 4):
+            stored = gcno[start + 4 : start + 4 + length * unit]
+            if length and len(stored) == length * unit and stored.rstrip(b"\0") == ours.encode() and stored[-1] == 0:
+                text = theirs.encode() + b"\0"
+                text += bytes(-len(text) % unit)
+                size = (len(text) // unit).to_bytes(4, order)  # type: ignore[arg-type]
+                return gcno[:start] + size + text + gcno[start + 4 + len(stored) :]
+    raise Refused(
+        pb.Refusal.ARGUMENT_NOT_ALLOWED,
+        "this compiler writes coverage notes in a form that is not known here, and they would name the"
+        " worker's"
+        " directory",
+        "--coverage",
+    )
+
+
+def _check_directives_only(identity: Identity, language: pb.Language) -> None:
+    """Raises Refused where -fdirectives-only is not what it is in GCC 11, which wrote it anew."""
+    if identity.family != pb.Compiler.GCC or not is_gcc_11(identity.version):
+        raise Refused(
+            pb.Refusal.ARGUMENT_NOT_ALLOWED,
+            "macros can be left to GCC 11 and later only, and this compiler is another one",
+            "-fdirectives-only",
+        )
+    if language == pb.ASSEMBLER:
+        raise Refused(pb.Refusal.LANGUAGE_NOT_SUPPORTED, "assembly has no macros to be expanded here", "assembler")
+
+
+def _input_name(name: str, language: pb.Language, head: bytes) -> str:
+    """The name that the source gets here.
+
+    Clang takes the source's name from the first line marker only if the file's own ending says that it is
+    preprocessed. Without a marker the file's name is all there is, so it stays as it is.
+    """
+    stem, ending = os.path.splitext(name)
+    if language != pb.ASSEMBLER and _LINE_MARKER.match(head) and ending != _ENDING[language]:
+        return stem + _ENDING[language]
+    return name
+
+
+def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -> str:
+    wanted = request.outputName
+    if not wanted:
+        wanted = os.path.splitext(request.inputFile.name)[0] + (".s" if arguments.assembly_output else ".o")
+    output = check_output(wanted, arguments.extras)
+    if output in (input_name, _PROFDATA) or output.startswith(input_name + "/"):
+        raise Refused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
+    return output
+
+
+def _is_plain(parts: list[str]) -> bool:
+    """Whether a path of these parts stays below the directory that it is relative to."""
+    return len(parts) <= _MAX_DEPTH and all(
+        part not in ("", ".", "..") and part[0] not in "-@" and len(part.encode()) <= _MAX_NAME_BYTES for part in parts
+    )
+
+
+def _client_stem(request: pb.CompileRequest, output: str) -> str:
+    """The absolute path, at the client, of the output less its ending: what a profile's name is made of."""
+    if not request.cwd:
+        raise Refused(
+            pb.Refusal.BAD_PATH, "a profile's path is made of the working directory, and the request has none"
+        )
+    return os.path.splitext(os.path.join(request.cwd, request.outputName or output))[0]
+
+
+def _clang_names(request: pb.CompileRequest, arguments: Arguments, output: str) -> list[str]:
+    names = []
+    own = [argument.partition("=")[0] for argument in arguments.kept]
+    if (
+        request.cwd
+        # .gcno names the directory, too, and so does what an optimization record needs of debug information.
+        and (arguments.debug or arguments.coverage or Extra.OPTIMIZATION_RECORD in arguments.extras)
+        and not {"-fdebug-compilation-dir", "-ffile-compilation-dir"} & set(own)
+    ):
+        names.append(f"-fdebug-compilation-dir={request.cwd}")
+    coverage_mapping = "-fcoverage-mapping" in arguments.kept
+    if request.cwd and coverage_mapping and not {"-fcoverage-compilation-dir", "-ffile-compilation-dir"} & set(own):
+        names.append(f"-fcoverage-compilation-dir={request.cwd}")
+    if arguments.coverage:
+        names += ["-Xclang", f"-coverage-data-file={_client_stem(request, output)}.gcda"]
+    if arguments.profile_use:
+        names.append(f"{arguments.profile_use_option}={_PROFDATA}")
+    return names
+
+
+def _gcc_names(
+    request: pb.CompileRequest, arguments: Arguments, identity: Identity, output: str, head: bytes, work: str
+) -> list[str]:
+    names = []
+    if request.cwd and arguments.debug and not _DIRECTORY_MARKER.match(head):
+        names.append(f"-fdebug-prefix-map={work}={arguments.mapped_directory(request.cwd)}")
+    if not (arguments.coverage or arguments.profile_generate):
+        return names
+    # The profile's path in the object is made of -dumpdir, so that gets the client's directory; every other
+    # further file would then be written there, too.
+    if arguments.profile_use or arguments.extras - {Extra.GCNO}:
+        raise Refused(
+            pb.Refusal.ARGUMENT_NOT_ALLOWED,
+            "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away from home",
+            "--coverage" if arguments.coverage else "-fprofile-generate",
+        )
+    if not is_gcc_11(identity.version):
+        raise Refused(
+            pb.Refusal.ARGUMENT_NOT_ALLOWED,
+            f"GCC {identity.version} would record the worker's directory as the place of the profile (GCC"
+            f" 11 can be told)",
+            "--coverage" if arguments.coverage else "-fprofile-generate",
+        )
+    directory, base = os.path.split(_client_stem(request, output))
+    names += ["-dumpdir", f"{directory}/", "-dumpbase", f"{base}.i", "-dumpbase-ext", ".i"]
+    if Extra.GCNO in arguments.extras:
+        names.append(f"-fprofile-note={os.path.splitext(output)[0]}.gcno")
+    return names

@@ -1,0 +1,78 @@
+"""The environment that a build gets, and what the driver refuses before it asks anybody."""
+
+from __future__ import annotations
+
+import pytest
+
+from distcc_auto.build.command import PlacedCommand
+from distcc_auto.driver import Options, build_environment, drive
+from distcc_auto.hosts import BridgedHost, GrpcHost, TcpHost
+from distcc_auto.plan import Plan, WorkerSlots, worker_slots
+from distcc_auto.probe import Ready
+from distcc_auto.stats import WorkerStats
+from distcc_common.errors import ConfigurationError
+
+PLAN = Plan((), 2, "2 wanted", 0)
+
+
+def environment(placed: PlacedCommand | None = None, **environ: str) -> dict[str, str]:
+    return build_environment(PLAN, placed, environ).apply(environ)
+
+
+def test_the_build_gets_hosts_prefix_and_pause_and_none_of_our_variables() -> None:
+    assert environment(HOME="/home", DISTCC_AUTO_HOSTS="a", DISTCC_AUTO_NEW="x", DCCSH_DEBUG="1") == {
+        "HOME": "/home",
+        "DISTCC_HOSTS": "localhost/2 --localslots=2",
+        "CCACHE_PREFIX": "distcc",
+        "DISTCC_PAUSE_TIME_MSEC": "20",
+    }
+
+
+def test_the_users_own_pause_stays() -> None:
+    assert environment(DISTCC_PAUSE_TIME_MSEC="300")["DISTCC_PAUSE_TIME_MSEC"] == "300"
+
+
+def test_what_the_command_needs_is_added() -> None:
+    assert environment(PlacedCommand(("sh",), {"MAKEFLAGS": "-j2"}), MAKEFLAGS="k")["MAKEFLAGS"] == "-j2"
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"), [({"DISTCC_HOSTS": "a/4"}, "ignored"), ({"CCACHE_PREFIX": "icecc"}, "replaced by distcc")]
+)
+def test_what_of_the_user_is_overwritten_is_said(
+    environ: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert environment(None, **environ)["CCACHE_PREFIX"] == "distcc"
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "said"),
+    [
+        ([], Options(), "no build command"),
+        ([], Options(dry_run=True), "no build command"),
+        (["make"], Options(json=True), "--json goes with"),
+        (["make"], Options(explain=True, report=True), "--report tells about a build"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(command: list[str], options: Options, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        drive(command, options, {"DISTCC_AUTO_HOSTS": "a"})
+
+
+def worker(host: TcpHost) -> WorkerSlots:
+    (slots,) = [worker_slots(Ready(host, WorkerStats(4, (0, 0, 0), None), latency_s=0.001), 0)]
+    assert isinstance(slots, WorkerSlots)
+    return slots
+
+
+def test_distcc_waits_long_where_the_bridge_knows_who_is_dead() -> None:
+    tcp = worker(TcpHost("worker-1", 3632, text="worker-1"))
+    bridged = worker(BridgedHost("127.81.0.1", 1, 2, "grpc://worker-2", origin=GrpcHost("worker-2")))
+    timeouts = {}
+    for name, workers in (("tcp", (tcp,)), ("both", (tcp, bridged)), ("bridged", (bridged,))):
+        made = build_environment(Plan(workers, 0, "none wanted", 0), None, {}).apply({})
+        timeouts[name] = made.get("DISTCC_IO_TIMEOUT")
+    assert timeouts == {"tcp": None, "both": None, "bridged": "14400"}
+    environ = {"DISTCC_IO_TIMEOUT": "20"}
+    assert build_environment(Plan((bridged,), 0, "", 0), None, environ).apply(environ)["DISTCC_IO_TIMEOUT"] == "20"

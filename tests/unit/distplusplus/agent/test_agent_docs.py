@@ -1,0 +1,40 @@
+"""The client's pages and its code say the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from distplusplus.agent import agent_settings as settings
+
+DOCS = Path(__file__).resolve().parents[4] / "docs"
+MAN_PAGES = [DOCS / "man" / name for name in ("distplusplus.1", "distplusplus.toml.5")]
+
+
+def test_the_man_page_has_every_key_and_no_other() -> None:
+    keys = re.findall(r"^\.It Cm ([a-z-]+)$", MAN_PAGES[1].read_text(), re.MULTILINE)
+    assert keys == list(settings.known_keys())
+
+
+def test_the_example_of_a_file_is_understood(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", (DOCS / "distplusplus.md").read_text(), re.DOTALL)
+    file = tmp_path / "distplusplus.toml"
+    file.write_text(example)
+    loaded = settings.load({"DISTPLUSPLUS_SYSTEM_CONFIG": str(file)})
+    assert [server.target for server in loaded.servers] == [
+        "localhost:3634",
+        "unix:/run/distplusplus.sock",
+        "worker-1:3634",
+    ]
+    assert loaded == settings.Settings(servers=loaded.servers)
+
+
+@pytest.mark.parametrize("page", MAN_PAGES, ids=lambda page: page.name)
+def test_man_pages_are_without_errors(page: Path) -> None:
+    done = subprocess.run(
+        ["man", "--warnings", "-l", str(page)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,104 @@
+"""File names, and what is put where this machine's names would show."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distplusplus.compiler import allowed as arguments
+from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.server import command_line as plan
+from distplusplus.server.compilers import Identity, Program
+from distplusplus.server.statuses import Refused
+
+GCC = Identity(pb.Compiler.GCC, "12.2.0", "x86_64-linux-gnu", "")
+CLANG = Identity(pb.Compiler.CLANG, "14.0.6", "x86_64-pc-linux-gnu", "")
+MARKED = b'# 0 "src/hello.c"\n# 0 "<built-in>"\n'
+WITH_DIRECTORY = b'# 0 "src/hello.c"\n# 1 "/home/u//"\n'
+
+
+def made(options: str = "-c", identity: Identity = GCC, head: bytes = MARKED, **fields: object) -> plan.Plan:
+    fields = {"cwd": "/home/u", "inputFile": pb.File(name="hello.c"), "furtherOutputs": True} | fields
+    request = pb.CompileRequest(**fields)  # type: ignore[arg-type]
+    checked = arguments.check(options.split(), clang=identity is CLANG)
+    program = Program("cc", "/usr/bin/cc", "/usr/bin/cc", (0, 0, 0))
+    return plan.make(request, checked, pb.C, program, identity, head, "/job/w")
+
+
+def test_the_input_is_named_so_that_its_name_shows_right() -> None:
+    assert made().input_name == "hello.i"
+    assert made(head=b"int x;").input_name == "hello.c"
+    assert made(inputFile=pb.File(name="hello.i")).input_name == "hello.i"
+    assert made().argv[-6:] == ("-x", "cpp-output", "-c", "hello.i", "-o", "hello.o")
+    assert made("-S").argv[-6:] == ("-x", "cpp-output", "-S", "hello.i", "-o", "hello.s")
+
+
+def test_gcc_is_told_the_directory_unless_the_text_says_it() -> None:
+    assert "-fdebug-prefix-map=/job/w=/home/u" in made("-g -c").argv
+    assert "-fdebug-prefix-map=/job/w=/home/u" not in made("-g -c", head=WITH_DIRECTORY).argv
+    assert "-fdebug-prefix-map=/job/w=/home/u" not in made("-c").argv
+    mapped = made("-g -fdebug-prefix-map=/home=/H -c").argv
+    assert "-fdebug-prefix-map=/job/w=/H/u" in mapped
+
+
+def test_clang_is_told_the_directory_unless_the_user_tells_it() -> None:
+    assert "-fdebug-compilation-dir=/home/u" in made("-g -c", CLANG).argv
+    assert "-fdebug-compilation-dir=/home/u" in made("-fsave-optimization-record -c", CLANG).argv
+    assert "-fdebug-compilation-dir=/home/u" not in made("-g -fdebug-compilation-dir=. -c", CLANG).argv
+
+
+def test_macros_are_left_to_gcc_11_and_later_alone() -> None:
+    assert "-fdirectives-only" in made(directivesOnly=True).argv
+    assert "-fdirectives-only" not in made().argv
+    for identity in (CLANG, Identity(pb.Compiler.GCC, "10.2.1", "x86_64-linux-gnu", "")):
+        with pytest.raises(Refused, match="GCC 11"):
+            made(identity=identity, directivesOnly=True)
+
+
+def test_outputs() -> None:
+    assert made(outputName="obj/x.o").output == "obj/x.o"
+    assert made(outputName="/abs/x.o").output == "x.o"
+    assert made(outputName="../x.o").output == "x.o"
+    for name in ("hello.i", "profile.profdata", "hello.i/x.o"):
+        with pytest.raises(Refused):
+            made(outputName=name)
+
+
+def test_an_old_gcc_cannot_be_told_where_the_profile_is() -> None:
+    with pytest.raises(Refused, match="GCC 11"):
+        made("-fprofile-arcs -c", Identity(pb.Compiler.GCC, "10.2.1", "x", ""))
+    with pytest.raises(Refused, match="together"):
+        made("-fprofile-arcs -fstack-usage -c")
+
+
+@pytest.mark.parametrize("start", [12, 16])
+@pytest.mark.parametrize("unit", [1, 4])
+@pytest.mark.parametrize("theirs", ["/h", "/home/user/with a long name/ü"])
+def test_notes_get_the_clients_directory(start: int, unit: int, theirs: str) -> None:
+    def string(text: str) -> bytes:
+        data = text.encode() + b"\0"
+        data += bytes(-len(data) % unit)
+        return (len(data) // unit).to_bytes(4, "little") + data
+
+    # A stamp or checksum that cannot be taken for a length.
+    head = b"oncg" + b"\xff" * (start - 4)
+    notes = head + string("/job/w") + b"the rest"
+    assert plan.with_directory(notes, "/job/w", theirs) == head + string(theirs) + b"the rest"
+
+
+@given(st.binary(max_size=64))
+def test_notes_of_an_unknown_form_are_refused(notes: bytes) -> None:
+    with pytest.raises(Refused, match="not known here"):
+        plan.with_directory(notes, "/job/w", "/home")
+
+
+@given(st.text(max_size=12))
+def test_names_are_safe_or_refused(name: str) -> None:
+    try:
+        plan.check_name(name)
+    except Refused:
+        return
+    assert name not in ("", ".", "..")
+    assert not set("/\0\n") & set(name)
+    assert name[0] not in "-@"
