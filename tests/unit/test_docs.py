@@ -271,7 +271,7 @@ def test_the_architecture_page_names_the_files_that_exist() -> None:
     top = {folder for folder in folders if folder.count("/") < 2}
     missing = {folder for folder in top if f"`{folder}/`" not in text and f"`{folder.rpartition('/')[2]}/`" not in text}
     assert missing <= {"distcc_auto/distplusplus", "distplusplus"}
-    named = re.findall(r"`((?:distcc|distplusplus)[a-z_/]*/)`", text)
+    named = re.findall(r"`((?:distcc_auto|distcc_common|distplusplus)[a-z_/]*/)`", text)
     assert named
     assert [name for name in named if not (driver / name).is_dir()] == []
 
