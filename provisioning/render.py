@@ -109,24 +109,24 @@ def distplusplusd(python: str, port: int, jobs: int, nice: int, allow: tuple[str
     return DaemonUnit("distplusplusd", "man:distplusplusd(1)", command, allow, lines)
 
 
-def unit(service: DaemonUnit, refused_hardening: Sequence[str], log_namespace: bool) -> str:
+def unit(daemon: DaemonUnit, refused_hardening: Sequence[str], log_namespace: bool) -> str:
     """distcc-worker.service. `refused_hardening` are the entries of HARDENING that systemd there cannot do."""
     kept = [entry for entry in HARDENING if entry not in refused_hardening]
     # Without DynamicUser there is still no root: nobody has no files anywhere.
     user = [] if "DynamicUser=yes" in kept else ["User=nobody"]
     left_out = [f"# {entry} is refused by systemd on this host" for entry in refused_hardening]
-    clients = " ".join(("127.0.0.0/8", "::1/128", *service.clients))
+    clients = " ".join(("127.0.0.0/8", "::1/128", *daemon.clients))
     lines = [
         "# Written by distcc-auto's `fab provision`, and again each time it runs.",
         "[Unit]",
-        f"Description=distcc worker: {service.description}",
-        f"Documentation={service.manual}",
+        f"Description=distcc worker: {daemon.description}",
+        f"Documentation={daemon.manual}",
         "Wants=network-online.target",
         "After=network-online.target",
         "",
-        "[DaemonUnit]",
-        f"ExecStart={' '.join(service.command)}",
-        *service.lines,
+        "[Service]",
+        f"ExecStart={' '.join(daemon.command)}",
+        *daemon.lines,
         "Restart=on-failure",
         "RestartSec=2",
         # A compiler that runs out of memory ends its own job, and is the first to go.
