@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from distcc_auto.hosts import GrpcHost, HostSpec, SshHost
 from distcc_common.errors import ConfigurationError
 from provisioning import certificate, firewall, packages, record, render, service, software
-from provisioning.errors import HostError
+from provisioning.daemon_kinds import DISTCCD, DISTPLUSPLUSD, DaemonKind, kind_of, ports_of
 from provisioning.facts import Facts, gather
-from provisioning.kinds import DISTCCD, DISTPLUSPLUSD, Kind, kind_of, ports_of
+from provisioning.host_errors import HostError
+from provisioning.host_settings import THIS_MACHINE, HostSettings, default_jobs, default_nice
 from provisioning.record import Record
-from provisioning.settings import THIS_MACHINE, WorkerSettings, default_jobs, default_nice
 from provisioning.steps import Host
 from provisioning.targets import Target
 
@@ -31,7 +31,7 @@ for unit in ssh sshd; do
 done"""
 
 
-def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
+def provision(host: Host, settings: HostSettings, spec: HostSpec) -> Facts:
     """Makes the host a worker as `settings` say. Raises HostError; what was done until then stays and is known."""
     client = host.remote.open()
     facts = gather(host.remote)
@@ -75,7 +75,7 @@ def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
     return facts
 
 
-def known_as(host: Host, kind: Kind, in_container: bool = False) -> Record:
+def known_as(host: Host, kind: DaemonKind, in_container: bool = False) -> Record:
     """The host's record. Raises HostError when the host is a worker of another kind."""
     known = record.read(host.remote)
     if known is None:
@@ -88,7 +88,7 @@ def known_as(host: Host, kind: Kind, in_container: bool = False) -> Record:
     return known
 
 
-def _ensure_program(host: Host, kind: Kind) -> str:
+def _ensure_program(host: Host, kind: DaemonKind) -> str:
     """The path of what the unit starts."""
     if kind is DISTCCD:
         return host.ask("distccd", "command -v distccd || echo /usr/bin/distccd").stdout.strip()
@@ -154,7 +154,7 @@ def _check_tunnel(host: Host, known: Record, facts: Facts, user: str) -> None:
         )
 
 
-def wanted_packages(facts: Facts, kind: Kind, compilers: Sequence[str], has_tls: bool = False) -> list[str]:
+def wanted_packages(facts: Facts, kind: DaemonKind, compilers: Sequence[str], has_tls: bool = False) -> list[str]:
     wanted = list(kind.packages(facts.family))
     for compiler in compilers:
         try:
@@ -191,7 +191,7 @@ def ensure_links(host: Host, known: Record) -> Record:
     return known
 
 
-def _ensure_unit(host: Host, facts: Facts, daemon: render.Service) -> None:
+def _ensure_unit(host: Host, facts: Facts, daemon: render.DaemonUnit) -> None:
     refused = _refused_hardening(host)
     for entry in refused:
         host.warn(f"systemd there refuses {entry}: the service runs without it")

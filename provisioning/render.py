@@ -64,7 +64,7 @@ HARDENING = (
 
 
 @dataclass(frozen=True)
-class Service:
+class DaemonUnit:
     """A daemon as it shall run: its command line, who reaches it besides this host, and further lines of its unit."""
 
     description: str
@@ -74,7 +74,7 @@ class Service:
     lines: tuple[str, ...] = field(default=())
 
 
-def distccd(path: str, ports: tuple[int, ...], jobs: int, nice: int, allow: tuple[str, ...]) -> Service:
+def distccd(path: str, ports: tuple[int, ...], jobs: int, nice: int, allow: tuple[str, ...]) -> DaemonUnit:
     """Without `allow` it serves the host's own loopback interface only: tunnels end there."""
     clients = ("127.0.0.0/8", "::1/128", *allow)
     command = (
@@ -84,10 +84,10 @@ def distccd(path: str, ports: tuple[int, ...], jobs: int, nice: int, allow: tupl
         *(word for network in clients for word in ("--allow", network)),
     )
     environment = f"Environment=PATH={COMPILERS_DIR}:/usr/local/bin:/usr/bin:/bin TMPDIR=/tmp"
-    return Service("distccd with statistics", "man:distccd(1)", command, allow, (environment,))
+    return DaemonUnit("distccd with statistics", "man:distccd(1)", command, allow, (environment,))
 
 
-def distplusplusd(python: str, port: int, jobs: int, nice: int, allow: tuple[str, ...], has_tls: bool) -> Service:
+def distplusplusd(python: str, port: int, jobs: int, nice: int, allow: tuple[str, ...], has_tls: bool) -> DaemonUnit:
     """`python` runs what is in SOFTWARE_DIR."""
     credential = f"/run/credentials/{UNIT}/server.key"
     command = (
@@ -106,27 +106,27 @@ def distplusplusd(python: str, port: int, jobs: int, nice: int, allow: tuple[str
         f"TimeoutStopSec={STOP_S}",
         *([f"LoadCredential=server.key:{KEY_FILE}"] if has_tls else []),
     )
-    return Service("distplusplusd", "man:distplusplusd(1)", command, allow, lines)
+    return DaemonUnit("distplusplusd", "man:distplusplusd(1)", command, allow, lines)
 
 
-def unit(service: Service, refused_hardening: Sequence[str], log_namespace: bool) -> str:
+def unit(daemon: DaemonUnit, refused_hardening: Sequence[str], log_namespace: bool) -> str:
     """distcc-worker.service. `refused_hardening` are the entries of HARDENING that systemd there cannot do."""
     kept = [entry for entry in HARDENING if entry not in refused_hardening]
     # Without DynamicUser there is still no root: nobody has no files anywhere.
     user = [] if "DynamicUser=yes" in kept else ["User=nobody"]
     left_out = [f"# {entry} is refused by systemd on this host" for entry in refused_hardening]
-    clients = " ".join(("127.0.0.0/8", "::1/128", *service.clients))
+    clients = " ".join(("127.0.0.0/8", "::1/128", *daemon.clients))
     lines = [
         "# Written by distcc-auto's `fab provision`, and again each time it runs.",
         "[Unit]",
-        f"Description=distcc worker: {service.description}",
-        f"Documentation={service.manual}",
+        f"Description=distcc worker: {daemon.description}",
+        f"Documentation={daemon.manual}",
         "Wants=network-online.target",
         "After=network-online.target",
         "",
         "[Service]",
-        f"ExecStart={' '.join(service.command)}",
-        *service.lines,
+        f"ExecStart={' '.join(daemon.command)}",
+        *daemon.lines,
         "Restart=on-failure",
         "RestartSec=2",
         # A compiler that runs out of memory ends its own job, and is the first to go.

@@ -6,16 +6,16 @@ distcc comes from the host's archive, as compilers do; distplusplusd is that of 
 from __future__ import annotations
 
 from provisioning import packages, render, service, software
-from provisioning.errors import HostError
+from provisioning.daemon_kinds import DISTPLUSPLUSD
 from provisioning.facts import gather
-from provisioning.kinds import DISTPLUSPLUSD
+from provisioning.host_errors import HostError
+from provisioning.host_settings import HostSettings
 from provisioning.provision import ensure_links, wanted_packages
 from provisioning.remote import PACKAGES_S
-from provisioning.settings import WorkerSettings
 from provisioning.steps import Host
 
 
-def upgrade(host: Host, settings: WorkerSettings, drain_s: int) -> None:
+def upgrade(host: Host, settings: HostSettings, drain_s: int) -> None:
     """Upgrades what provision brought and needs, nothing else; a drained worker stays drained. Raises HostError."""
     known = service.known_record(host)
     if known.container:

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from distcc_worker.settings import JOB_PORT, SSH_PORT, STATS_PORT
 from distcc_worker.sshd import config, prepare
+from distcc_worker.worker_settings import JOB_PORT, SSH_PORT, STATS_PORT
 from images.build import HERE, ROOT, build_command, combinations
 
 

@@ -25,6 +25,10 @@ def test_the_daemon_is_started_as_asked() -> None:
     ) in unit()
 
 
+def test_the_unit_has_the_sections_that_systemd_knows() -> None:
+    assert [line for line in unit() if line.startswith("[")] == ["[Unit]", "[Service]", "[Install]"]
+
+
 def test_without_clients_only_loopback_is_listened_on() -> None:
     (start,) = [line for line in unit(allow=()) if line.startswith("ExecStart=")]
     assert "--listen 127.0.0.1" in start
