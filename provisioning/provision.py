@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from distcc_auto.hosts import GrpcHost, HostSpec, SshHost
 from distcc_common.errors import ConfigurationError
-from provisioning import certificate, firewall, packages, record, render, service, software
+from provisioning import certificate, firewall, packages, record, render, service, software, worker_unit
 from provisioning.daemon_kinds import DISTCCD, DISTPLUSPLUSD, DaemonKind, kind_of, ports_of
 from provisioning.facts import Facts, gather
 from provisioning.host_errors import HostError
@@ -59,11 +59,9 @@ def provision(host: Host, settings: HostSettings, spec: HostSpec) -> Facts:
         host.ensure_absent(render.TLS_DIR)
     jobs = settings.jobs or default_jobs(facts.cpus, facts.memory_mib)
     nice = default_nice(facts.cpus, facts.memory_mib) if settings.nice is None else settings.nice
-    if kind is DISTPLUSPLUSD:
-        daemon = render.distplusplusd(program, ports[0], jobs, nice, allow, has_tls)
-    else:
-        daemon = render.distccd(program, ports, jobs, nice, allow)
-    _ensure_unit(host, facts, daemon)
+    _ensure_journal(host, facts)
+    unit = worker_unit.text(host, facts, kind, program, ports, render.UnitSettings(jobs, nice, allow, has_tls))
+    host.ensure_file(render.UNIT_FILE, unit)
     if settings.tunnel_keys:
         known = _ensure_tunnel_account(host, known, settings.tunnel_keys, tunnel_user, ports)
     else:
@@ -191,38 +189,11 @@ def ensure_links(host: Host, known: Record) -> Record:
     return known
 
 
-def _ensure_unit(host: Host, facts: Facts, daemon: render.DaemonUnit) -> None:
-    refused = _refused_hardening(host)
-    for entry in refused:
-        host.warn(f"systemd there refuses {entry}: the service runs without it")
-    has_namespace = facts.systemd >= render.LOG_NAMESPACE_SYSTEMD
-    if has_namespace:
+def _ensure_journal(host: Host, facts: Facts) -> None:
+    if facts.systemd >= render.LOG_NAMESPACE_SYSTEMD:
         host.ensure_file(render.JOURNAL_FILE, render.journal())
     else:
         host.warn(f"systemd {facts.systemd} has no log namespaces: the log goes to the host's journal")
-    host.ensure_file(render.UNIT_FILE, render.unit(daemon, refused, has_namespace))
-
-
-def _refused_hardening(host: Host) -> tuple[str, ...]:
-    """The entries of render.HARDENING with which systemd there cannot start a process.
-
-    Containers refuse some, a few of them only together: so each is tried on top of those that work.
-    """
-
-    def starts(properties: str) -> str:
-        return f"systemd-run --quiet --wait --collect {properties} /bin/true >/dev/null 2>&1"
-
-    everything = " ".join(f"-p {shlex.quote(entry)}" for entry in render.HARDENING)
-    if host.ask("hardening", starts(everything)).ok:
-        return ()
-    script = f"""
-set --
-while read -r entry; do
-    if {starts('"$@" -p "$entry"')} </dev/null; then set -- "$@" -p "$entry"; else echo "$entry"; fi
-done <<'ENTRIES'
-{chr(10).join(render.HARDENING)}
-ENTRIES"""
-    return tuple(host.remote.run("hardening", script).stdout.splitlines())
 
 
 def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user: str, ports: tuple[int, ...]) -> Record:
