@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.integration.agent.home import BINARIES, Home, at_home
+from tests.integration.agent.home import BINARIES, Home, compiled_locally
 from tests.integration.launcher.stand_in import Packet, StandIn, exit_with, run
 from tests.launcher_builds import SANITIZER_ENVIRON
 
@@ -93,7 +93,7 @@ def test_nonsense_ends_in_a_local_compile(sanitized: Path, agent: StandIn, work:
 
 def test_an_agent_that_ends_at_once_ends_in_a_local_compile(sanitized: Path, agent: StandIn, work: Path) -> None:
     done = run(sanitized, agent, work, *COMPILE)
-    assert (done.returncode, at_home(done)) == (0, True)
+    assert (done.returncode, compiled_locally(done)) == (0, True)
     assert "the agent ends before it answers" in done.stderr
     assert len(agent.requests) == 2
     assert is_local(work)
