@@ -13,7 +13,7 @@ _NAMES = {"FILE": "WRITE_FILE", "ERROR": "ERRORS", "VERSION": "OTHER_VERSION"}
 
 
 def test_packets_are_those_of_the_agent() -> None:
-    packets = dict(re.findall(r"#define PACKET_(\w+) '(.)'", _HEADER))
+    packets: dict[str, str] = dict(re.findall(r"#define PACKET_(\w+) '(.)'", _HEADER))
     assert len(packets) == 12
     for name, kind in packets.items():
         assert getattr(launcher_link, _NAMES.get(name, name)) == kind.encode(), name
@@ -21,7 +21,7 @@ def test_packets_are_those_of_the_agent() -> None:
 
 
 def test_flags_are_those_of_the_agent() -> None:
-    flags = dict(re.findall(r"#define (FLAG_\w+) (\d+)", _HEADER))
+    flags: dict[str, str] = dict(re.findall(r"#define (FLAG_\w+) (\d+)", _HEADER))
     assert len(flags) == 3
     for name, value in flags.items():
         assert getattr(launcher_link, name) == int(value), name
