@@ -17,6 +17,7 @@ with atheris.instrument_imports(include=["distcc_auto"]):
     from google.protobuf.message import DecodeError
 
     from distplusplus.compiler import allowed as arguments
+    from distplusplus.compiler.refusals import NotAllowedError
     from distplusplus.protocol import compression
     from distplusplus.protocol import distplusplus_pb2 as pb
     from distplusplus.server import command_line as plan
@@ -80,7 +81,7 @@ def arguments_and_names(data: bytes) -> None:
     try:
         checked = arguments.check([*given, "-c"], clang=clang)
         made = plan.make(request, checked, pb.C, _PROGRAM, _IDENTITIES[clang], provider.ConsumeBytes(40), "/job/w")
-    except Refused:
+    except (Refused, NotAllowedError):
         return
     for name in (made.input_name, made.output):
         parts = name.split("/")

@@ -22,6 +22,7 @@ from distplusplus.agent.servers.reservations import Job, NoServerError, Schedule
 from distplusplus.compiler import classify as arguments
 from distplusplus.compiler import response_files, terminal
 from distplusplus.compiler.classify import Compile, Local
+from distplusplus.compiler.names import compiler_name
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 
@@ -69,7 +70,7 @@ async def run(connection: Connection, request: Request, settings: Settings, shar
 
 async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, LocalCompiler]:
     """What the command is, and by which compiler."""
-    if arguments.compiler_name(request.compiler) is None:
+    if compiler_name(request.compiler) is None:
         return Local(f"{os.path.basename(request.compiler)} is no compiler that is known here", bounded=False)
     try:
         expanded = response_files.expand(request.arguments, request.directory)

@@ -5,8 +5,11 @@ Refused      a call that is answered with a status and a `Refusal` (docs/protoco
 
 from __future__ import annotations
 
+from typing import cast
+
 import grpc
 
+from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -59,3 +62,8 @@ class Refused(Exception):
     @property
     def transient(self) -> bool:
         return self.reason in _TRANSIENT
+
+
+def not_allowed(error: NotAllowedError) -> Refused:
+    """The refusal of a compile that the rules of distplusplus.compiler do not allow."""
+    return Refused(cast("pb.Refusal.Reason", int(error.reason)), str(error), error.subject)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.servers.remote_server import Server
 from distplusplus.compiler.classify import Compile
+from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF
 from distplusplus.protocol import distplusplus_pb2 as pb
-
-# What a server of the first implementation takes for preprocessed is what has such a name.
-_PREPROCESSED_ENDING = {pb.C: ".i", pb.CXX: ".ii", pb.OBJECTIVE_C: ".mi", pb.OBJECTIVE_CXX: ".mii"}
 
 
 def compile_request(
@@ -20,11 +19,12 @@ def compile_request(
     base = os.path.basename(command.source)
     request = pb.CompileRequest(compiler=name, inputFile=content, cwd=directory, argument=command.remote)
     if not server.extended:
-        request.inputFile.name = os.path.splitext(base)[0] + _PREPROCESSED_ENDING[command.language]
+        # What it takes for preprocessed is what has such a name.
+        request.inputFile.name = os.path.splitext(base)[0] + PREPROCESSED_ENDING_OF[command.language]
         return request
     request.inputFile.name = base
     request.outputName = command.output
     request.furtherOutputs = True
-    request.language = command.language
+    request.language = cast("pb.Language", int(command.language))
     request.expectedCompiler.digest = compiler.digest
     return request
