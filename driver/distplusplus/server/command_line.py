@@ -17,8 +17,8 @@ from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF, PREPROCESSED
 from distplusplus.compiler.names import is_gcc_11
 from distplusplus.compiler.options import Extra
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.compilers import Identity, Program
-from distplusplus.server.statuses import Refused
 
 _MARKED_NAME = re.compile(rb'^# \d+ "([^"\\\n<]+)"', re.MULTILINE)
 _LINE_MARKER = re.compile(rb'# \d+ "')
@@ -64,15 +64,18 @@ def make(
     head: bytes,
     work: str,
 ) -> Plan:
-    """The plan of a job that runs in `work`; `head` is the beginning of its source. Raises Refused, NotAllowedError."""
+    """The plan of a job that runs in `work`; `head` is the beginning of its source.
+
+    Raises CallRefused, NotAllowedError.
+    """
     check_name(request.inputFile.name)
     check_path("working directory", request.cwd)
     check_path("output name", request.outputName)
     if request.cwd and not request.cwd.startswith("/"):
-        raise Refused(pb.Refusal.BAD_PATH, f"working directory {request.cwd[:100]!r} is not absolute", request.cwd)
+        raise CallRefused(pb.Refusal.BAD_PATH, f"working directory {request.cwd[:100]!r} is not absolute", request.cwd)
     if arguments.extras and not request.furtherOutputs:
         kinds = ", ".join(sorted(extra.value for extra in arguments.extras))
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.FURTHER_OUTPUTS,
             f"the compiler would write further files ({kinds}) and the client does not take any",
             kinds,
@@ -123,7 +126,7 @@ def named_sources(text: bytes) -> set[str]:
 
 
 def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
-    """GCC's coverage notes with the working directory `ours` replaced by the client's. Raises Refused.
+    """GCC's coverage notes with the working directory `ours` replaced by the client's. Raises CallRefused.
 
     Format: gcc/gcov-io.h. The header is magic, version, stamp and (from GCC 12) checksum, 4 bytes each, then
     comes the
@@ -139,7 +142,7 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
                 text += bytes(-len(text) % unit)
                 size = (len(text) // unit).to_bytes(4, order)  # type: ignore[arg-type]
                 return gcno[:start] + size + text + gcno[start + 4 + len(stored) :]
-    raise Refused(
+    raise CallRefused(
         pb.Refusal.ARGUMENT_NOT_ALLOWED,
         "this compiler writes coverage notes in a form that is not known here, and they would name the"
         " worker's"
@@ -149,15 +152,15 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
 
 
 def _check_directives_only(identity: Identity, language: Language) -> None:
-    """Raises Refused where -fdirectives-only is not what it is in GCC 11, which wrote it anew."""
+    """Raises CallRefused where -fdirectives-only is not what it is in GCC 11, which wrote it anew."""
     if identity.family != pb.Compiler.GCC or not is_gcc_11(identity.version):
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
             "macros can be left to GCC 11 and later only, and this compiler is another one",
             "-fdirectives-only",
         )
     if language == Language.ASSEMBLER:
-        raise Refused(pb.Refusal.LANGUAGE_NOT_SUPPORTED, "assembly has no macros to be expanded here", "assembler")
+        raise CallRefused(pb.Refusal.LANGUAGE_NOT_SUPPORTED, "assembly has no macros to be expanded here", "assembler")
 
 
 def _input_name(name: str, language: Language, head: bytes) -> str:
@@ -178,14 +181,14 @@ def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -
         wanted = os.path.splitext(request.inputFile.name)[0] + (".s" if arguments.assembly_output else ".o")
     output = check_output(wanted, arguments.extras)
     if output in (input_name, _PROFDATA) or output.startswith(input_name + "/"):
-        raise Refused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
+        raise CallRefused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
     return output
 
 
 def _client_stem(request: pb.CompileRequest, output: str) -> str:
     """The absolute path, at the client, of the output less its ending: what a profile's name is made of."""
     if not request.cwd:
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.BAD_PATH, "a profile's path is made of the working directory, and the request has none"
         )
     return os.path.splitext(os.path.join(request.cwd, request.outputName or output))[0]
@@ -222,13 +225,13 @@ def _gcc_names(
     # The profile's path in the object is made of -dumpdir, so that gets the client's directory; every other
     # further file would then be written there, too.
     if arguments.profile_use or arguments.extras - {Extra.GCNO}:
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
             "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away from home",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
     if not is_gcc_11(identity.version):
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
             f"GCC {identity.version} would record the worker's directory as the place of the profile (GCC"
             f" 11 can be told)",
