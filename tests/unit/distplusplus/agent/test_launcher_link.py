@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distplusplus.agent.launcher_link import LOCAL_COUNTED, BadRequestError, Flag, Packet, parse_request
+from distplusplus.agent.launcher_link import BadRequestError, parse_request
 
 WORDS = st.binary(max_size=20).map(lambda word: word.replace(b"\0", b""))
 NAMES = WORDS.map(lambda word: word.replace(b"=", b""))
@@ -51,18 +49,3 @@ def test_a_request_that_was_cut_short_is_refused(cut: int) -> None:
     whole = packed([b"-c", b"a.c"], {})
     with pytest.raises(BadRequestError):
         parse_request(whole[:-cut])
-
-
-def defined(name: str) -> dict[str, bytes]:
-    """The constants of the launcher's C sources whose names have this beginning, as what they are in a packet."""
-    found = {}
-    for path in sorted(Path(__file__).resolve().parents[4].glob("driver/launcher/*.[ch]")):
-        for word, value in re.findall(rf"^#define ({name}\w*) ('.'|\d+)", path.read_text(), re.MULTILINE):
-            found[word.removeprefix(name)] = value.strip("'").encode()
-    return found
-
-
-def test_launcher_and_agent_have_the_same_packets_and_flags() -> None:
-    assert defined("PACKET_") == {packet.name: packet.value for packet in Packet}
-    assert defined("FLAG_") == {flag.name: b"%d" % flag.value for flag in Flag}
-    assert defined("LOCAL_COUNTED") == {"": LOCAL_COUNTED}
