@@ -11,9 +11,9 @@ from distcc_auto.hosts import GrpcHost, HostSpec, SshHost, parse_hosts
 from distcc_common import addresses
 from distcc_common.errors import ConfigurationError
 from provisioning.connect import split_port
-from provisioning.kinds import kind_of, ports_of
+from provisioning.daemon_kinds import kind_of, ports_of
+from provisioning.host_settings import HostSettings, checked_settings
 from provisioning.render import TUNNEL_USER
-from provisioning.settings import WorkerSettings, worker_settings
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Target:
     name: str
     destination: str
     spec: HostSpec
-    settings: WorkerSettings
+    settings: HostSettings
     is_listed: bool
 
     def entries(self, hostname: str, tunnel: tuple[str, int | None] = (TUNNEL_USER, None)) -> tuple[str, ...]:
@@ -89,12 +89,12 @@ def _inventory(path: str | None, group: str | None, environ: Mapping[str, str]) 
 
 
 def _listed(entry: inventory.Entry, path: str, options: Mapping[str, object]) -> Target:
-    settings = worker_settings({**entry.settings, **options}, f"{path}: hosts.{entry.name}")
+    settings = checked_settings({**entry.settings, **options}, f"{path}: hosts.{entry.name}")
     return Target(entry.name, settings.ssh or _ssh_destination(entry.spec), entry.spec, settings, is_listed=True)
 
 
 def _unlisted(word: str, table: Mapping[str, object]) -> Target:
-    settings = worker_settings({key: value for key, value in table.items() if key != "ssh"}, "options")
+    settings = checked_settings({key: value for key, value in table.items() if key != "ssh"}, "options")
     if "://" in word:
         spec = parse_hosts(word, "HOST")[0]
         return Target(word, _ssh_destination(spec), spec, settings, is_listed=False)
