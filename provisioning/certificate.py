@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from provisioning import render
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 from provisioning.steps import Host
 
 _VALID_DAYS = 3650

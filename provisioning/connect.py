@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import paramiko
 from fabric import Config, Connection
 
-from provisioning.errors import UnreachableError
+from provisioning.host_errors import UnreachableError
 
 CONNECT_TIMEOUT_S = 20
 _ResultT = TypeVar("_ResultT")

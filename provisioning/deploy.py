@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 from distcc_common.errors import ConfigurationError
 from provisioning import service
-from provisioning.errors import HostError
-from provisioning.kinds import DISTCCD, Kind
+from provisioning.daemon_kinds import DISTCCD, DaemonKind
+from provisioning.host_errors import HostError
+from provisioning.host_settings import HostSettings
 from provisioning.provision import allowed_networks, check_ports_free, known_as
 from provisioning.record import Record
-from provisioning.settings import WorkerSettings
 from provisioning.steps import Host
 
 CONTAINER = "distcc-worker"
@@ -42,7 +42,9 @@ def local_image_id(image: str) -> str:
     return done.stdout.strip()
 
 
-def deploy(host: Host, settings: WorkerSettings, kind: Kind, ports: tuple[int, ...], image: str, image_id: str) -> None:
+def deploy(
+    host: Host, settings: HostSettings, kind: DaemonKind, ports: tuple[int, ...], image: str, image_id: str
+) -> None:
     """Runs `image` on the host as a worker. Raises HostError."""
     client = host.remote.open()
     known = known_as(host, kind, in_container=True)
@@ -69,7 +71,7 @@ def compilers_there(host: Host) -> list[str]:
     return host.remote.run("compilers", f"{service.ENGINE} exec {CONTAINER} ls /usr/lib/distcc").words
 
 
-def _arguments(settings: WorkerSettings, kind: Kind, ports: Sequence[int], allow: Sequence[str]) -> list[str]:
+def _arguments(settings: HostSettings, kind: DaemonKind, ports: Sequence[int], allow: Sequence[str]) -> list[str]:
     """docker-run(1): what the image needs, and nothing that it can do without."""
     if kind is DISTCCD:
         variables = {"DISTCC_WORKER_ALLOW": " ".join(allow) or "loopback"}

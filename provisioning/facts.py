@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioning.errors import HostError
 from provisioning.families import Family, family_of
+from provisioning.host_errors import HostError
 from provisioning.remote import Remote
 
 # "key=value" lines; a tool that is not there leaves its value empty.

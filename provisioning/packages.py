@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from provisioning.errors import CommandFailed
 from provisioning.families import Family
+from provisioning.host_errors import CommandFailed
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
 from provisioning.steps import Host

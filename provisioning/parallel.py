@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from distcc_common.errors import DistccAutoError
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 from provisioning.targets import Target
 
 MOST_AT_ONCE = 32

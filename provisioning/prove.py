@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from distcc_auto.hosts import GrpcHost, HostSpec
 from distcc_common.errors import ConfigurationError
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 from provisioning.steps import Host
 
 _PROOF_S = 120

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from distcc_auto.hosts import GrpcHost, HostSpec, SshHost
 from distcc_common.errors import ConfigurationError
-from provisioning import certificate, firewall, packages, record, render, service, software
-from provisioning.errors import HostError
+from provisioning import certificate, firewall, packages, record, render, service, software, worker_unit
+from provisioning.daemon_kinds import DISTCCD, DISTPLUSPLUSD, DaemonKind, kind_of, ports_of
 from provisioning.facts import Facts, gather
-from provisioning.kinds import DISTCCD, DISTPLUSPLUSD, Kind, kind_of, ports_of
+from provisioning.host_errors import HostError
+from provisioning.host_settings import THIS_MACHINE, HostSettings, default_jobs, default_nice
 from provisioning.record import Record
-from provisioning.settings import THIS_MACHINE, WorkerSettings, default_jobs, default_nice
 from provisioning.steps import Host
 from provisioning.targets import Target
 
@@ -31,7 +31,7 @@ for unit in ssh sshd; do
 done"""
 
 
-def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
+def provision(host: Host, settings: HostSettings, spec: HostSpec) -> Facts:
     """Makes the host a worker as `settings` say. Raises HostError; what was done until then stays and is known."""
     client = host.remote.open()
     facts = gather(host.remote)
@@ -59,11 +59,9 @@ def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
         host.ensure_absent(render.TLS_DIR)
     jobs = settings.jobs or default_jobs(facts.cpus, facts.memory_mib)
     nice = default_nice(facts.cpus, facts.memory_mib) if settings.nice is None else settings.nice
-    if kind is DISTPLUSPLUSD:
-        daemon = render.distplusplusd(program, ports[0], jobs, nice, allow, has_tls)
-    else:
-        daemon = render.distccd(program, ports, jobs, nice, allow)
-    _ensure_unit(host, facts, daemon)
+    _ensure_journal(host, facts)
+    unit = worker_unit.text(host, facts, kind, program, ports, render.UnitSettings(jobs, nice, allow, has_tls))
+    host.ensure_file(render.UNIT_FILE, unit)
     if settings.tunnel_keys:
         known = _ensure_tunnel_account(host, known, settings.tunnel_keys, tunnel_user, ports)
     else:
@@ -75,7 +73,7 @@ def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
     return facts
 
 
-def known_as(host: Host, kind: Kind, in_container: bool = False) -> Record:
+def known_as(host: Host, kind: DaemonKind, in_container: bool = False) -> Record:
     """The host's record. Raises HostError when the host is a worker of another kind."""
     known = record.read(host.remote)
     if known is None:
@@ -88,7 +86,7 @@ def known_as(host: Host, kind: Kind, in_container: bool = False) -> Record:
     return known
 
 
-def _ensure_program(host: Host, kind: Kind) -> str:
+def _ensure_program(host: Host, kind: DaemonKind) -> str:
     """The path of what the unit starts."""
     if kind is DISTCCD:
         return host.ask("distccd", "command -v distccd || echo /usr/bin/distccd").stdout.strip()
@@ -154,7 +152,7 @@ def _check_tunnel(host: Host, known: Record, facts: Facts, user: str) -> None:
         )
 
 
-def wanted_packages(facts: Facts, kind: Kind, compilers: Sequence[str], has_tls: bool = False) -> list[str]:
+def wanted_packages(facts: Facts, kind: DaemonKind, compilers: Sequence[str], has_tls: bool = False) -> list[str]:
     wanted = list(kind.packages(facts.family))
     for compiler in compilers:
         try:
@@ -191,38 +189,11 @@ def ensure_links(host: Host, known: Record) -> Record:
     return known
 
 
-def _ensure_unit(host: Host, facts: Facts, daemon: render.Service) -> None:
-    refused = _refused_hardening(host)
-    for entry in refused:
-        host.warn(f"systemd there refuses {entry}: the service runs without it")
-    has_namespace = facts.systemd >= render.LOG_NAMESPACE_SYSTEMD
-    if has_namespace:
+def _ensure_journal(host: Host, facts: Facts) -> None:
+    if facts.systemd >= render.LOG_NAMESPACE_SYSTEMD:
         host.ensure_file(render.JOURNAL_FILE, render.journal())
     else:
         host.warn(f"systemd {facts.systemd} has no log namespaces: the log goes to the host's journal")
-    host.ensure_file(render.UNIT_FILE, render.unit(daemon, refused, has_namespace))
-
-
-def _refused_hardening(host: Host) -> tuple[str, ...]:
-    """The entries of render.HARDENING with which systemd there cannot start a process.
-
-    Containers refuse some, a few of them only together: so each is tried on top of those that work.
-    """
-
-    def starts(properties: str) -> str:
-        return f"systemd-run --quiet --wait --collect {properties} /bin/true >/dev/null 2>&1"
-
-    everything = " ".join(f"-p {shlex.quote(entry)}" for entry in render.HARDENING)
-    if host.ask("hardening", starts(everything)).ok:
-        return ()
-    script = f"""
-set --
-while read -r entry; do
-    if {starts('"$@" -p "$entry"')} </dev/null; then set -- "$@" -p "$entry"; else echo "$entry"; fi
-done <<'ENTRIES'
-{chr(10).join(render.HARDENING)}
-ENTRIES"""
-    return tuple(host.remote.run("hardening", script).stdout.splitlines())
 
 
 def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user: str, ports: tuple[int, ...]) -> Record:

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from provisioning.errors import HostError
-from provisioning.kinds import DISTCCD, KINDS, Kind
+from provisioning.daemon_kinds import DISTCCD, KINDS, DaemonKind
+from provisioning.host_errors import HostError
 from provisioning.remote import Remote
 from provisioning.render import STATE_DIR
 
@@ -19,7 +19,7 @@ FILE = f"{STATE_DIR}/provisioned.json"
 class Record:
     """`before` is what the host had when an installation began that has not been seen to end: packages, accounts.
 
-    `daemon` is the name of a Kind. Accounts are "user:NAME" and "group:NAME"; a firewall rule is
+    `daemon` is the name of a DaemonKind. Accounts are "user:NAME" and "group:NAME"; a firewall rule is
     "firewalld 192.0.2.0/24 3632".
     """
 
@@ -36,7 +36,7 @@ class Record:
     before: tuple[str, ...] | None = None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> DaemonKind:
         return KINDS[self.daemon]
 
 

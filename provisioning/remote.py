@@ -11,7 +11,7 @@ from invoke.exceptions import AuthFailure, CommandTimedOut, Failure, ThreadExcep
 from invoke.runners import Result
 
 from provisioning.connect import reaching
-from provisioning.errors import CommandFailed, HostError
+from provisioning.host_errors import CommandFailed, HostError
 
 QUICK_S = 60
 PACKAGES_S = 1800

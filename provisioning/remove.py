@@ -7,9 +7,9 @@ import os
 import shlex
 
 from provisioning import firewall, packages, record, render, service
+from provisioning.daemon_kinds import DISTPLUSPLUSD
 from provisioning.facts import gather
 from provisioning.families import Family
-from provisioning.kinds import DISTPLUSPLUSD
 from provisioning.provision import ensure_no_tunnel_account
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S

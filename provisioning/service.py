@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from provisioning import record, render
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 from provisioning.record import Record
 from provisioning.steps import Host
 

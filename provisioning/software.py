@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from distcc_common import __version__
 from distcc_common.errors import ConfigurationError
 from provisioning import render, service
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 from provisioning.steps import Host
 
 OLDEST_PYTHON = (3, 11)

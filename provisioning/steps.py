@@ -46,22 +46,21 @@ class Host:
         self.change(what, script, timeout_s)
         return True
 
+    def has_file(self, path: str, text: str) -> bool:
+        """Whether `path` holds `text` and belongs to root."""
+        return self.ask(path, _has_file(path, text)).ok
+
     def ensure_file(self, path: str, text: str, then: str = ":") -> bool:
         """Makes `path` hold `text`, owned by root, and runs `then`; whether there was anything to do.
 
-        It is never seen half written.
+        No reader ever sees a half-written file.
         """
-        encoded = base64.b64encode(text.encode()).decode()
         quoted, fresh = shlex.quote(path), shlex.quote(f"{path}.new")
-        check = (
-            f'[ "$(stat -c "%#a %U" {quoted} 2>/dev/null)" = "0644 root" ] && '
-            f"echo {encoded} | base64 -d | cmp -s - {quoted}"
-        )
         script = (
-            f"mkdir -p $(dirname {quoted}) && echo {encoded} | base64 -d >{fresh} && chmod 0644 {fresh} && "
+            f"mkdir -p $(dirname {quoted}) && echo {_encoded(text)} | base64 -d >{fresh} && chmod 0644 {fresh} && "
             f"chown root:root {fresh} && mv {fresh} {quoted} && {{ {then}; }}"
         )
-        return self.ensure(path, check, script)
+        return self.ensure(path, _has_file(path, text), script)
 
     def ensure_absent(self, path: str, then: str = ":") -> bool:
         """Removes a file or directory and runs `then`; whether it was there."""
@@ -72,9 +71,21 @@ class Host:
         """Writes the record. It is not counted as a change: it only tells of them."""
         if self.dry_run:
             return
-        encoded = base64.b64encode(record.to_text(new).encode()).decode()
+        text, fresh = _encoded(record.to_text(new)), f"{record.FILE}.new"
         self.remote.run(
             "record",
-            f"umask 022; mkdir -p $(dirname {record.FILE}) && echo {encoded} | base64 -d >{record.FILE}.new"
-            f" && sync {record.FILE}.new && mv {record.FILE}.new {record.FILE}",
+            f"umask 022; mkdir -p $(dirname {record.FILE}) && echo {text} | base64 -d >{fresh}"
+            f" && sync {fresh} && mv {fresh} {record.FILE}",
         )
+
+
+def _has_file(path: str, text: str) -> str:
+    quoted = shlex.quote(path)
+    return (
+        f'[ "$(stat -c "%#a %U" {quoted} 2>/dev/null)" = "0644 root" ] && '
+        f"echo {_encoded(text)} | base64 -d | cmp -s - {quoted}"
+    )
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

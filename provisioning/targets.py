@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from distcc_auto import inventory
-from distcc_auto.hosts import GrpcHost, HostSpec, SshHost, address, parse_hosts
+from distcc_auto.hosts import GrpcHost, HostSpec, SshHost, parse_hosts
+from distcc_common import addresses
 from distcc_common.errors import ConfigurationError
 from provisioning.connect import split_port
-from provisioning.kinds import kind_of, ports_of
+from provisioning.daemon_kinds import kind_of, ports_of
+from provisioning.host_settings import HostSettings, checked_settings
 from provisioning.render import TUNNEL_USER
-from provisioning.settings import WorkerSettings, worker_settings
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Target:
     name: str
     destination: str
     spec: HostSpec
-    settings: WorkerSettings
+    settings: HostSettings
     is_listed: bool
 
     def entries(self, hostname: str, tunnel: tuple[str, int | None] = (TUNNEL_USER, None)) -> tuple[str, ...]:
@@ -40,14 +41,14 @@ class Target:
         found = []
         if self.settings.allow:
             # ssh_config's names mean nothing to distcc.
-            name = address(hostname, 0).removesuffix(":0")
+            name = addresses.join(hostname, 0).removesuffix(":0")
             scheme = self.spec.kind if isinstance(self.spec, GrpcHost) else "tcp"
             found.append(f"{scheme}://{name}{''.join(f':{port}' for port in ports)}")
         if isinstance(self.spec, SshHost):
             found.append(self.spec.text)
         elif self.settings.tunnel_keys:
             host, ssh_port = split_port(self.destination)
-            name = address(host.rpartition("@")[2], tunnel[1] or ssh_port or 0).removesuffix(":0")
+            name = addresses.join(host.rpartition("@")[2], tunnel[1] or ssh_port or 0).removesuffix(":0")
             found.append(f"ssh://{tunnel[0]}@{name}{''.join(f'/{port}' for port in ports)}")
         return tuple(found)
 
@@ -88,17 +89,17 @@ def _inventory(path: str | None, group: str | None, environ: Mapping[str, str]) 
 
 
 def _listed(entry: inventory.Entry, path: str, options: Mapping[str, object]) -> Target:
-    settings = worker_settings({**entry.settings, **options}, f"{path}: hosts.{entry.name}")
+    settings = checked_settings({**entry.settings, **options}, f"{path}: hosts.{entry.name}")
     return Target(entry.name, settings.ssh or _ssh_destination(entry.spec), entry.spec, settings, is_listed=True)
 
 
 def _unlisted(word: str, table: Mapping[str, object]) -> Target:
-    settings = worker_settings({key: value for key, value in table.items() if key != "ssh"}, "options")
+    settings = checked_settings({key: value for key, value in table.items() if key != "ssh"}, "options")
     if "://" in word:
         spec = parse_hosts(word, "HOST")[0]
         return Target(word, _ssh_destination(spec), spec, settings, is_listed=False)
     host = split_port(word)[0].rpartition("@")[2]
-    specs = parse_hosts(address(host, 0).removesuffix(":0"), "HOST")
+    specs = parse_hosts(addresses.join(host, 0).removesuffix(":0"), "HOST")
     if len(specs) != 1:
         raise ConfigurationError(f"'{word}' is not a host")
     return Target(word, word, specs[0], settings, is_listed=False)
@@ -107,4 +108,4 @@ def _unlisted(word: str, table: Mapping[str, object]) -> Target:
 def _ssh_destination(spec: HostSpec) -> str:
     """Where an administrator logs in: the user of an ssh:// entry is the one of the tunnels, not of this."""
     port = spec.ssh_port if isinstance(spec, SshHost) else None
-    return address(spec.hostname, port) if port else spec.hostname
+    return addresses.join(spec.hostname, port) if port else spec.hostname

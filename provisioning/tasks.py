@@ -14,16 +14,16 @@ from invoke.exceptions import Exit
 from distcc_auto.hosts import GrpcHost
 from distcc_auto.show.explain import print_json
 from distcc_common.errors import ConfigurationError, DistccAutoError
-from provisioning import certificate, compilers, prove, service, software
+from provisioning import certificate, host_compilers, prove, service, software
 from provisioning import deploy as deploying
 from provisioning.connect import connect
-from provisioning.kinds import DISTCCD, DISTPLUSPLUSD, kind_of, ports_of
+from provisioning.daemon_kinds import DISTCCD, DISTPLUSPLUSD, kind_of, ports_of
+from provisioning.host_settings import THIS_MACHINE
 from provisioning.parallel import Failed, on_each, say
 from provisioning.provision import compilers_there, require_clients
 from provisioning.provision import provision as provision_host
 from provisioning.remote import Remote
 from provisioning.remove import remove as remove_from
-from provisioning.settings import THIS_MACHINE
 from provisioning.status import documents, print_table
 from provisioning.status import status as status_of
 from provisioning.steps import Host
@@ -173,12 +173,12 @@ def sync_compilers(
 ) -> None:
     """HOST...: make the workers' compilers match this machine's, or say exactly what differs."""
     targets = _targets(host, group, inventory)
-    here = compilers.local_compilers(os.environ.get("PATH", ""), os.uname().machine)
+    here = host_compilers.local_compilers(os.environ.get("PATH", ""), os.uname().machine)
     if not here:
         raise ConfigurationError("no gcc and no clang in PATH here: there is nothing that the workers could match")
 
     def work(one: Host, _: Target) -> bool:
-        different = compilers.sync(one, here)
+        different = host_compilers.sync(one, here)
         for difference in different:
             one.say(f"{'differs' if difference.is_other_version else 'same version, another build'}: {difference}")
         matching = len(here) - len(different)

@@ -6,7 +6,7 @@ import pytest
 
 from distcc_auto.demo.loopback import LoopbackWorker
 from provisioning import prove
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 
 
 def test_a_worker_is_proved_by_what_it_compiled() -> None:

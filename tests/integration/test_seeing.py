@@ -10,6 +10,7 @@ import pytest
 
 from distcc_auto.demo.loopback import LoopbackWorker, free_ports
 from tests.integration import fake_workers
+from tests.integration.addresses import NOBODY
 from tests.integration.fake_workers import FakePort, with_stats
 from tests.integration.sandbox import DISTCC_AUTO, JobCount, Sandbox
 
@@ -25,9 +26,9 @@ _COMMAND_KEYS = {"argv", "environment", "removed_environment", "note"}
 @pytest.fixture
 def mixed(cluster: Sandbox) -> Sandbox:
     """A sandbox with the three workers and a host that refuses, as the second entry."""
-    (port,) = free_ports("127.0.1.9", 1)
+    (port,) = free_ports(NOBODY, 1)
     first, *others = cluster.environ["DISTCC_AUTO_HOSTS"].split()
-    cluster.environ["DISTCC_AUTO_HOSTS"] = " ".join([first, f"127.0.1.9:1:{port}", *others])
+    cluster.environ["DISTCC_AUTO_HOSTS"] = " ".join([first, f"{NOBODY}:1:{port}", *others])
     cluster.environ["DISTCC_AUTO_PREPROCESSOR_SATURATION_JOBS"] = "3"
     return cluster
 
@@ -51,8 +52,8 @@ def test_hosts_shows_a_line_a_host(mixed: Sandbox, workers: list[LoopbackWorker]
 
 
 def test_hosts_without_a_worker_has_status_1(sandbox: Sandbox) -> None:
-    (port,) = free_ports("127.0.1.9", 1)
-    done = sandbox.distcc_auto("hosts", env={"DISTCC_AUTO_HOSTS": f"127.0.1.9:1:{port}"})
+    (port,) = free_ports(NOBODY, 1)
+    done = sandbox.distcc_auto("hosts", env={"DISTCC_AUTO_HOSTS": f"{NOBODY}:1:{port}"})
     assert (done.returncode, "refused" in done.stdout) == (1, True), done
 
 

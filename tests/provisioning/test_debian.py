@@ -299,6 +299,26 @@ def test_without_tls_the_key_goes_and_the_server_is_confined_all_the_same(bare: 
     assert "compiler=x86_64-linux-gnu-g++ file=proof.cc result=ok" in bare.fab("logs", "worker-1")
 
 
+def test_a_worker_of_the_release_before_is_upgraded_and_serves(bare: BareHost) -> None:
+    """Its unit started another module, which lay elsewhere in the software that it was sent."""
+    unit = "/etc/systemd/system/distcc-worker.service"
+    todays = bare.run(f"cat {unit}")
+    bare.run(
+        f"sed -i 's/-m distplusplus.server /-m distcc_auto.distplusplus.server.main /' {unit} && "
+        "systemctl daemon-reload && cd /usr/local/lib/distplusplusd && mkdir distcc_auto"
+        " && mv distcc_common distplusplus distcc_auto/"
+        " && echo 0.0.9 old >version"
+    )
+    assert "distcc_auto.distplusplus.server.main" in bare.run(f"cat {unit}")
+    output = bare.fab("upgrade", "worker-1")
+    assert f"changed: {unit}" in output
+    assert bare.run(f"cat {unit}") == todays
+    client = Client(f"{bare.address}:3634")
+    with client.channel:
+        assert client.object(compiler="gcc")
+    assert "worker-1: unchanged" in bare.fab("upgrade", "worker-1")
+
+
 def test_distplusplusd_is_drained_resumed_upgraded_and_removed(bare: BareHost, before: dict[str, list[str]]) -> None:
     slow = '#!/bin/sh\ncase "$*" in *hello*) sleep 6 ;; esac\nexec gcc "$@"\n'
     bare.run("cat >/usr/bin/gcc-99; chmod 755 /usr/bin/gcc-99", text=slow)

@@ -211,7 +211,7 @@ def test_the_dry_run_of_the_readme_is_what_the_code_prints(capsys: pytest.Captur
     assert capsys.readouterr().out == f"{shown}\n"
 
 
-@pytest.mark.parametrize("name", [*command._WRAPPERS, *command._SHELLS])
+@pytest.mark.parametrize("name", sorted([*command._WRAPPERS, *command._SHELLS]))
 def test_every_known_wrapper_and_shell_is_documented(name: str) -> None:
     assert f"`{name}`" in (DOCS / "commands.md").read_text()
 

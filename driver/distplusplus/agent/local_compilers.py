@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol.refusals import CallRefused as Refused
 from distplusplus.server.compilers import Compilers, Program
-from distplusplus.server.statuses import Refused
 
 _WRAPPERS = frozenset({"ccache", "distcc", "sccache", "icecc", "distplusplus"})
 

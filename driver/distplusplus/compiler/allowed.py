@@ -15,7 +15,7 @@ from enum import Enum
 
 from distplusplus.compiler import server_rules as rules
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.server.statuses import Refused
+from distplusplus.protocol.refusals import CallRefused as Refused
 
 MAX_ARGUMENTS = 10_000
 MAX_ARGUMENT_BYTES = 256 * 1024

@@ -17,8 +17,8 @@ from distplusplus.compiler import allowed as server_arguments
 from distplusplus.compiler import client_rules as rules
 from distplusplus.compiler.allowed import Extra
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol.refusals import CallRefused as Refused
 from distplusplus.server import command_line as server_plan
-from distplusplus.server.statuses import Refused
 
 
 @dataclass(frozen=True)

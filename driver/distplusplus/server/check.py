@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.server.access import account, user_name
+from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.capacity import Capacity
 from distplusplus.server.compilers import Compilers
+from distplusplus.server.privileges import account, user_name
 from distplusplus.server.server_settings import Settings, is_local
-from distplusplus.server.statuses import Refused
 from distplusplus.server.warden import landlock_abi
 from distplusplus.server.warden_client import choose_parent
 
@@ -58,7 +58,7 @@ async def _describe(compilers: Compilers, name: str) -> str:
         return "not usable: the link leads to no compiler, and there is none of that name in the system's directories"
     try:
         identity = await compilers.identify(program)
-    except Refused as refused:
+    except CallRefused as refused:
         return f"not usable: {refused}"
     family = pb.Compiler.Family.Name(identity.family)
     return f"{family} {identity.version} {identity.target} {identity.digest[:12]}  {program.real_path}"

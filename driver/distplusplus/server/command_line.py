@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from distplusplus.compiler.allowed import MAX_PATH_BYTES, Arguments, Extra
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.compilers import Identity, Program
-from distplusplus.server.statuses import Refused
 
 _MAX_NAME_BYTES = 250
 _MAX_DEPTH = 40
@@ -70,15 +70,15 @@ def make(
     head: bytes,
     work: str,
 ) -> Plan:
-    """The plan of a job that runs in `work`; `head` is the beginning of its source. Raises Refused."""
+    """The plan of a job that runs in `work`; `head` is the beginning of its source. Raises CallRefused."""
     check_name(request.inputFile.name)
     check_path("working directory", request.cwd)
     check_path("output name", request.outputName)
     if request.cwd and not request.cwd.startswith("/"):
-        raise Refused(pb.Refusal.BAD_PATH, f"working directory {request.cwd[:100]!r} is not absolute", request.cwd)
+        raise CallRefused(pb.Refusal.BAD_PATH, f"working directory {request.cwd[:100]!r} is not absolute", request.cwd)
     if arguments.extras and not request.furtherOutputs:
         kinds = ", ".join(sorted(extra.value for extra in arguments.extras))
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.FURTHER_OUTPUTS,
             f"the compiler would write further files ({kinds}) and the client does not take any",
             kinds,
@@ -120,7 +120,7 @@ def is_gcc_11(version: str) -> bool:
 
 
 def check_name(name: str) -> None:
-    """Raises Refused unless `name` is a base name that is safe as a file's name and as an argument."""
+    """Raises CallRefused unless `name` is a base name that is safe as a file's name and as an argument."""
     shown = repr(name if len(name) <= 100 else name[:97] + "...")
     if not name or name in (".", ".."):
         problem = "is empty" if not name else "is a directory"
@@ -134,16 +134,16 @@ def check_name(name: str) -> None:
         problem = "holds characters that cannot be printed"
     else:
         return
-    raise Refused(pb.Refusal.BAD_NAME, f"file name {shown} {problem}", name)
+    raise CallRefused(pb.Refusal.BAD_NAME, f"file name {shown} {problem}", name)
 
 
 def check_output(wanted: str, extras: frozenset[Extra]) -> str:
-    """The output as it was named if it can be made below the job's directory, else its base name. Raises Refused."""
+    """The output as named if it can be made below the job's directory, else its base name. Raises CallRefused."""
     parts = wanted.split("/")
     check_name(parts[-1])
     plain = _is_plain(parts)
     if not plain and Extra.DWO in extras:
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.BAD_PATH,
             f"-gsplit-dwarf records the output's name, and {wanted[:200]!r} (absolute, or with . or ..)"
             f" cannot be made elsewhere",
@@ -155,9 +155,9 @@ def check_output(wanted: str, extras: frozenset[Extra]) -> str:
 
 
 def check_path(what: str, path: str) -> None:
-    """Raises Refused for a path that no file can have."""
+    """Raises CallRefused for a path that no file can have."""
     if len(path.encode()) > MAX_PATH_BYTES or "\0" in path or "\n" in path:
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.BAD_PATH,
             f"{what}: longer than {MAX_PATH_BYTES} bytes, or holds a NUL or a line end",
             path,
@@ -179,7 +179,7 @@ def named_sources(text: bytes) -> set[str]:
 
 
 def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
-    """GCC's coverage notes with the working directory `ours` replaced by the client's. Raises Refused.
+    """GCC's coverage notes with the working directory `ours` replaced by the client's. Raises CallRefused.
 
     Format: gcc/gcov-io.h. The header is magic, version, stamp and (from GCC 12) checksum, 4 bytes each, then
     comes the
@@ -195,7 +195,7 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
                 text += bytes(-len(text) % unit)
                 size = (len(text) // unit).to_bytes(4, order)  # type: ignore[arg-type]
                 return gcno[:start] + size + text + gcno[start + 4 + len(stored) :]
-    raise Refused(
+    raise CallRefused(
         pb.Refusal.ARGUMENT_NOT_ALLOWED,
         "this compiler writes coverage notes in a form that is not known here, and they would name the"
         " worker's"
@@ -205,15 +205,15 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
 
 
 def _check_directives_only(identity: Identity, language: pb.Language) -> None:
-    """Raises Refused where -fdirectives-only is not what it is in GCC 11, which wrote it anew."""
+    """Raises CallRefused where -fdirectives-only is not what it is in GCC 11, which wrote it anew."""
     if identity.family != pb.Compiler.GCC or not is_gcc_11(identity.version):
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
             "macros can be left to GCC 11 and later only, and this compiler is another one",
             "-fdirectives-only",
         )
     if language == pb.ASSEMBLER:
-        raise Refused(pb.Refusal.LANGUAGE_NOT_SUPPORTED, "assembly has no macros to be expanded here", "assembler")
+        raise CallRefused(pb.Refusal.LANGUAGE_NOT_SUPPORTED, "assembly has no macros to be expanded here", "assembler")
 
 
 def _input_name(name: str, language: pb.Language, head: bytes) -> str:
@@ -234,7 +234,7 @@ def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -
         wanted = os.path.splitext(request.inputFile.name)[0] + (".s" if arguments.assembly_output else ".o")
     output = check_output(wanted, arguments.extras)
     if output in (input_name, _PROFDATA) or output.startswith(input_name + "/"):
-        raise Refused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
+        raise CallRefused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
     return output
 
 
@@ -248,7 +248,7 @@ def _is_plain(parts: list[str]) -> bool:
 def _client_stem(request: pb.CompileRequest, output: str) -> str:
     """The absolute path, at the client, of the output less its ending: what a profile's name is made of."""
     if not request.cwd:
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.BAD_PATH, "a profile's path is made of the working directory, and the request has none"
         )
     return os.path.splitext(os.path.join(request.cwd, request.outputName or output))[0]
@@ -285,13 +285,13 @@ def _gcc_names(
     # The profile's path in the object is made of -dumpdir, so that gets the client's directory; every other
     # further file would then be written there, too.
     if arguments.profile_use or arguments.extras - {Extra.GCNO}:
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
             "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away from home",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
     if not is_gcc_11(identity.version):
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
             f"GCC {identity.version} would record the worker's directory as the place of the profile (GCC"
             f" 11 can be told)",

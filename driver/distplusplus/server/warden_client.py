@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.server.access import Account
-from distplusplus.server.statuses import Refused
+from distplusplus.protocol.refusals import CallRefused
+from distplusplus.server.privileges import Account
 
 _WARDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warden.py")
 # A container's /dev/shm is 64 MiB unless it is told otherwise: too small for a C++ source and its assembly.
@@ -57,7 +57,7 @@ class JobDir:
         with open(os.open(os.path.join(self.path, name), flags), "rb") as file:
             data = file.read(max_bytes + 1)
         if len(data) > max_bytes:
-            raise Refused(pb.Refusal.OUTPUT_TOO_LARGE, f"an output is larger than {max_bytes} bytes")
+            raise CallRefused(pb.Refusal.OUTPUT_TOO_LARGE, f"an output is larger than {max_bytes} bytes")
         return data
 
 
@@ -76,7 +76,7 @@ def choose_parent(configured: str | None) -> str:
     raise OSError("no directory for jobs")
 
 
-class Warden:
+class WardenClient:
     """The connection to the warden process. Made before the server has threads, and before it gives up root:
     the
     interpreter may be installed where only root can start it."""
@@ -107,15 +107,15 @@ class Warden:
         self._listener = asyncio.create_task(self._listen(reader))
 
     def new_dir(self) -> JobDir:
-        """A new job's directory. Raises Refused SERVER_FAULT."""
+        """A new job's directory. Raises CallRefused SERVER_FAULT."""
         self._last += 1
         try:
             return JobDir(os.path.join(self.jobs_dir, str(self._last)))
         except OSError as error:
-            raise Refused(pb.Refusal.SERVER_FAULT, f"cannot make a directory for the job: {error}") from error
+            raise CallRefused(pb.Refusal.SERVER_FAULT, f"cannot make a directory for the job: {error}") from error
 
     async def run(self, argv: Sequence[str], job_dir: JobDir, readable: Sequence[str], timeout_s: float) -> Ended:
-        """Runs a compiler in `job_dir`; its messages go to `out` and `err` there. Raises Refused
+        """Runs a compiler in `job_dir`; its messages go to `out` and `err` there. Raises CallRefused
         SERVER_FAULT.
 
         When it returns or raises, also if it is cancelled, no process of the job is left.
@@ -146,7 +146,7 @@ class Warden:
                 await settle(done)
         answer = done.result()
         if "error" in answer:
-            raise Refused(pb.Refusal.SERVER_FAULT, f"cannot start {argv[0]}: {answer['error']}", argv[0])
+            raise CallRefused(pb.Refusal.SERVER_FAULT, f"cannot start {argv[0]}: {answer['error']}", argv[0])
         code = os.waitstatus_to_exitcode(answer["status"])
         return Ended(
             code if code >= 0 else 128 - code,
@@ -169,7 +169,7 @@ class Warden:
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._writer is None or self.lost.is_set():
-            raise Refused(pb.Refusal.SERVER_FAULT, "the process that starts compilers has ended")
+            raise CallRefused(pb.Refusal.SERVER_FAULT, "the process that starts compilers has ended")
         body = json.dumps(message).encode()
         self._writer.write(len(body).to_bytes(4, "big") + body)
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import psutil
 
-from distcc_worker.settings import SSH_PORT, STATS_PORT, Network, Settings, SettingsError, read
 from distcc_worker.stats_front import STATS_END
 from distcc_worker.supervisor import supervise
+from distcc_worker.worker_settings import SSH_PORT, STATS_PORT, Network, WorkerSettings, WorkerSettingsError, read
 
 STATE_DIR = "/var/lib/distcc-worker"
 MOUNTED_KEYS = "/etc/distcc-worker/authorized_keys"
@@ -32,7 +32,7 @@ def main() -> int:
     try:
         settings = _settings()
         return asyncio.run(supervise(settings, STATE_DIR))
-    except SettingsError as error:
+    except WorkerSettingsError as error:
         logging.error("%s", error)
         return 96
     except OSError as error:
@@ -72,7 +72,7 @@ def _stats_problem() -> str:
     return f"statistics port {STATS_PORT}: {answer.decode(errors='replace').strip() or 'no answer'}"
 
 
-def _settings() -> Settings:
+def _settings() -> WorkerSettings:
     try:
         with open(MOUNTED_KEYS, encoding="utf-8") as file:
             mounted = file.read()

@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 
-from distcc_worker.settings import SSH_PORT
+from distcc_worker.worker_settings import SSH_PORT
 
 SSHD = "/usr/sbin/sshd"
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from distcc_common import limits
 from distcc_worker import sshd
 from distcc_worker.drain import drain
-from distcc_worker.settings import DISTCCD_STATS_PORT, JOB_PORT, STATS_PORT, Settings
 from distcc_worker.stats_front import StatsFront
+from distcc_worker.worker_settings import DISTCCD_STATS_PORT, JOB_PORT, STATS_PORT, WorkerSettings
 
 RESTART_S = 0.5
 # A program that lives shorter than this has not worked; after so many of them in a row it is given up.
@@ -26,7 +26,7 @@ _log = logging.getLogger("distcc-worker")
 
 
 @dataclass
-class Program:
+class KeptProgram:
     """A program that is started again whenever it ends by itself."""
 
     name: str
@@ -55,25 +55,25 @@ class Program:
         return self.process.pid if self.process and self.process.returncode is None else None
 
 
-async def supervise(settings: Settings, state_dir: str) -> int:
+async def supervise(settings: WorkerSettings, state_dir: str) -> int:
     """Runs until SIGTERM or SIGINT and returns 0, or 1 when a program cannot be kept running."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    distccd: Program | None = None
+    distccd: KeptProgram | None = None
     front: asyncio.Server | None = None
-    programs: list[Program] = []
+    programs: list[KeptProgram] = []
     if settings.forward_to is None:
-        distccd = Program("distccd", distccd_command(settings))
+        distccd = KeptProgram("distccd", distccd_command(settings))
         programs.append(distccd)
         statistics = StatsFront(DISTCCD_STATS_PORT, lambda: limits.memory().available_mib, settings.allow)
         front = await statistics.start(STATS_PORT)
         _log.info("distccd takes %d jobs (%s)", settings.jobs, settings.jobs_reason)
     if settings.ssh_keys:
         text = sshd.config(state_dir, pwd.getpwuid(os.getuid()).pw_name, permit_open(settings))
-        programs.append(Program("sshd", sshd.prepare(state_dir, settings.ssh_keys, text)))
+        programs.append(KeptProgram("sshd", sshd.prepare(state_dir, settings.ssh_keys, text)))
     else:
         _log.info("no public keys given: sshd is not started")
 
@@ -98,7 +98,7 @@ async def supervise(settings: Settings, state_dir: str) -> int:
     return 0 if stop.is_set() else 1
 
 
-def distccd_command(settings: Settings) -> list[str]:
+def distccd_command(settings: WorkerSettings) -> list[str]:
     allow = [word for network in settings.allow for word in ("--allow", str(network))]
     return [
         # Where memory runs out, the kernel shall take a compiler, not what keeps the worker alive.
@@ -123,7 +123,7 @@ def distccd_command(settings: Settings) -> list[str]:
     ]
 
 
-def permit_open(settings: Settings) -> list[str]:
+def permit_open(settings: WorkerSettings) -> list[str]:
     """What a tunnel may reach: the gateway's target, or the two ports of the distccd here."""
     if settings.forward_to:
         return [settings.forward_to]

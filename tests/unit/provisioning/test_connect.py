@@ -9,7 +9,7 @@ import pytest
 from fabric import Config, Connection
 
 from provisioning.connect import connect, split_port
-from provisioning.errors import UnreachableError
+from provisioning.host_errors import UnreachableError
 
 
 @pytest.fixture

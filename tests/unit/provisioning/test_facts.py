@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.errors import HostError
 from provisioning.facts import SCRIPT, parse
+from provisioning.host_errors import HostError
 
 DEBIAN = """os_id=debian
 os_like=

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from provisioning.errors import CommandFailed, UnreachableError
+from provisioning.host_errors import CommandFailed, UnreachableError
 from provisioning.parallel import on_each, say
 from provisioning.targets import Target, find_targets
 

@@ -8,7 +8,7 @@ import pytest
 from fabric import Config, Connection
 from fabric.testing.base import Command, MockRemote, Session
 
-from provisioning.errors import CommandFailed, HostError
+from provisioning.host_errors import CommandFailed, HostError
 from provisioning.remote import Remote
 
 

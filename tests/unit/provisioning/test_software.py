@@ -14,7 +14,7 @@ import pytest
 
 from distcc_common.errors import ConfigurationError
 from provisioning import render, software
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 from provisioning.software import Python
 from tests.unit.provisioning.fake_host import FakeRemote, host
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distcc_common.errors import ConfigurationError
-from provisioning.kinds import DISTPLUSPLUSD, kind_of, ports_of
+from provisioning.daemon_kinds import DISTPLUSPLUSD, kind_of, ports_of
 from provisioning.provision import require_clients
 from provisioning.targets import Target, find_targets
 

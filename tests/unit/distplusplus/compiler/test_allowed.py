@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from distplusplus.compiler.allowed import Extra, check, language_of
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.server.statuses import Refused
+from distplusplus.protocol.refusals import CallRefused as Refused
 
 
 def kept(line: str, *, clang: bool = False) -> str:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from distplusplus.compiler import allowed as arguments
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server import command_line as plan
 from distplusplus.server.compilers import Identity, Program
-from distplusplus.server.statuses import Refused
 
 GCC = Identity(pb.Compiler.GCC, "12.2.0", "x86_64-linux-gnu", "")
 CLANG = Identity(pb.Compiler.CLANG, "14.0.6", "x86_64-pc-linux-gnu", "")
@@ -52,7 +52,7 @@ def test_macros_are_left_to_gcc_11_and_later_alone() -> None:
     assert "-fdirectives-only" in made(directivesOnly=True).argv
     assert "-fdirectives-only" not in made().argv
     for identity in (CLANG, Identity(pb.Compiler.GCC, "10.2.1", "x86_64-linux-gnu", "")):
-        with pytest.raises(Refused, match="GCC 11"):
+        with pytest.raises(CallRefused, match="GCC 11"):
             made(identity=identity, directivesOnly=True)
 
 
@@ -61,14 +61,14 @@ def test_outputs() -> None:
     assert made(outputName="/abs/x.o").output == "x.o"
     assert made(outputName="../x.o").output == "x.o"
     for name in ("hello.i", "profile.profdata", "hello.i/x.o"):
-        with pytest.raises(Refused):
+        with pytest.raises(CallRefused):
             made(outputName=name)
 
 
 def test_an_old_gcc_cannot_be_told_where_the_profile_is() -> None:
-    with pytest.raises(Refused, match="GCC 11"):
+    with pytest.raises(CallRefused, match="GCC 11"):
         made("-fprofile-arcs -c", Identity(pb.Compiler.GCC, "10.2.1", "x", ""))
-    with pytest.raises(Refused, match="together"):
+    with pytest.raises(CallRefused, match="together"):
         made("-fprofile-arcs -fstack-usage -c")
 
 
@@ -89,7 +89,7 @@ def test_notes_get_the_clients_directory(start: int, unit: int, theirs: str) -> 
 
 @given(st.binary(max_size=64))
 def test_notes_of_an_unknown_form_are_refused(notes: bytes) -> None:
-    with pytest.raises(Refused, match="not known here"):
+    with pytest.raises(CallRefused, match="not known here"):
         plan.with_directory(notes, "/job/w", "/home")
 
 
@@ -97,7 +97,7 @@ def test_notes_of_an_unknown_form_are_refused(notes: bytes) -> None:
 def test_names_are_safe_or_refused(name: str) -> None:
     try:
         plan.check_name(name)
-    except Refused:
+    except CallRefused:
         return
     assert name not in ("", ".", "..")
     assert not set("/\0\n") & set(name)

@@ -20,7 +20,7 @@ _COMPILER = re.compile(r"(gcc|clang)(-[0-9]+)?")
 
 
 @dataclass(frozen=True)
-class WorkerSettings:
+class HostSettings:
     """`allow` holds networks and the word "this-machine"; jobs and nice of None come from the machine's size."""
 
     allow: tuple[str, ...] = ()
@@ -31,12 +31,12 @@ class WorkerSettings:
     ssh: str | None = None
 
 
-def worker_settings(table: Mapping[str, object], where: str) -> WorkerSettings:
+def checked_settings(table: Mapping[str, object], where: str) -> HostSettings:
     """The settings in `table`, of which the file or the options at `where` speak. Raises ConfigurationError."""
     for key in table:
         if key not in _KEYS:
             raise ConfigurationError(f"{where}: {key}: there is no such setting (known: host, {', '.join(_KEYS)})")
-    return WorkerSettings(
+    return HostSettings(
         allow=tuple(_network(text, where) for text in _texts(table, "allow", where)),
         tunnel_keys=tuple(_keys(_texts(table, "tunnel_keys", where), where)),
         compilers=tuple(_compiler(text, where) for text in _texts(table, "compilers", where)) or ("gcc",),

@@ -9,23 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distcc_common.errors import ConfigurationError
-from provisioning.settings import WorkerSettings, default_jobs, default_nice, worker_settings
+from provisioning.host_settings import HostSettings, checked_settings, default_jobs, default_nice
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7y alice@desk"
 
 
 def test_nobody_is_let_in_unless_named() -> None:
-    assert worker_settings({}, "options") == WorkerSettings(allow=(), tunnel_keys=(), compilers=("gcc",))
+    assert checked_settings({}, "options") == HostSettings(allow=(), tunnel_keys=(), compilers=("gcc",))
 
 
 @pytest.mark.parametrize("world", ["0.0.0.0/0", "::/0"])
 def test_the_whole_world_is_refused(world: str) -> None:
     with pytest.raises(ConfigurationError, match=r"options: allow: .* lets in the whole world"):
-        worker_settings({"allow": [world]}, "options")
+        checked_settings({"allow": [world]}, "options")
 
 
 def test_clients_are_addresses_networks_or_this_machine() -> None:
-    settings = worker_settings({"allow": ["192.0.2.7", "2001:db8::/32", "this-machine"]}, "options")
+    settings = checked_settings({"allow": ["192.0.2.7", "2001:db8::/32", "this-machine"]}, "options")
     assert settings.allow == ("192.0.2.7/32", "2001:db8::/32", "this-machine")
 
 
@@ -46,27 +46,27 @@ def test_clients_are_addresses_networks_or_this_machine() -> None:
 )
 def test_what_is_wrong_is_named(table: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"where: {message}"):
-        worker_settings(table, "where")
+        checked_settings(table, "where")
 
 
 def test_public_keys_are_read_and_private_ones_refused(tmp_path: Path) -> None:
     public = tmp_path / "keys.pub"
     public.write_text(f"# of the team\n{KEY}\n\n{KEY}\n")
-    assert worker_settings({"tunnel_keys": [str(public)]}, "options").tunnel_keys == (KEY,)
+    assert checked_settings({"tunnel_keys": [str(public)]}, "options").tunnel_keys == (KEY,)
     private = tmp_path / "key"
     private.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n")
     with pytest.raises(ConfigurationError, match="holds a private key") as raised:
-        worker_settings({"tunnel_keys": [str(private)]}, "options")
+        checked_settings({"tunnel_keys": [str(private)]}, "options")
     assert "secret" not in str(raised.value)
     with pytest.raises(ConfigurationError, match="No such file"):
-        worker_settings({"tunnel_keys": [str(tmp_path / "none")]}, "options")
+        checked_settings({"tunnel_keys": [str(tmp_path / "none")]}, "options")
 
 
 def test_options_in_front_of_a_key_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "keys.pub"
     path.write_text(f'command="id" {KEY}\n')
     with pytest.raises(ConfigurationError, match="holds no public key"):
-        worker_settings({"tunnel_keys": [str(path)]}, "options")
+        checked_settings({"tunnel_keys": [str(path)]}, "options")
 
 
 @given(cpus=st.integers(1, 4096), memory_mib=st.integers(1, 1 << 24))

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from distcc_worker.settings import LOOPBACK, Settings, SettingsError, read
+from distcc_worker.worker_settings import LOOPBACK, WorkerSettings, WorkerSettingsError, read
 
 
 def lay_out_v2(root: str, cpu_max: str = "max 100000", memory_max: str = "max") -> str:
@@ -25,7 +25,7 @@ def lay_out_v2(root: str, cpu_max: str = "max 100000", memory_max: str = "max") 
     return root
 
 
-def settings(tmp_path: object, keys: str = "", **env: str) -> Settings:
+def settings(tmp_path: object, keys: str = "", **env: str) -> WorkerSettings:
     root = lay_out_v2(str(tmp_path))
     attached = [ipaddress.ip_network("172.30.0.0/16")]
     return read({f"DISTCC_WORKER_{name}": value for name, value in env.items()}, lambda: attached, keys, root)
@@ -63,7 +63,7 @@ def test_the_allow_list_holds_loopback_and_what_was_named(tmp_path: object, text
     ],
 )
 def test_a_bad_variable_is_named(tmp_path: object, env: dict[str, str], named: str) -> None:
-    with pytest.raises(SettingsError) as error:
+    with pytest.raises(WorkerSettingsError) as error:
         settings(tmp_path, **env)
     assert named in str(error.value)
 

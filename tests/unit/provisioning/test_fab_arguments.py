@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from invoke.exceptions import Exit
 
-from provisioning.command_line import check_numbers, name_hosts
+from provisioning.fab_arguments import check_numbers, name_hosts
 
 TASKS = {"provision": {"--host", "--allow", "--jobs"}, "status": {"--host"}}
 CORE = {"-i", "--identity", "-S", "--ssh-config"}

@@ -19,12 +19,12 @@ LOOPBACK: tuple[Network, ...] = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.
 LOG_LEVELS = ("critical", "error", "warning", "notice", "info", "debug")
 
 
-class SettingsError(Exception):
+class WorkerSettingsError(Exception):
     """Raised when a variable is missing or malformed; the text names it."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class WorkerSettings:
     """`allow` always holds the loopback networks: the health check, the tunnels and the statistics use them.
 
     With `forward_to` ("host:port") this is a gateway: sshd alone, which forwards to that address only.
@@ -44,25 +44,25 @@ def read(
     own_networks: Callable[[], Iterable[Network]],
     mounted_keys: str = "",
     root: str = "/",
-) -> Settings:
+) -> WorkerSettings:
     """The settings in `env`. `own_networks` is what "attached" means; `root` stands for / as in `limits`.
 
-    Raises SettingsError.
+    Raises WorkerSettingsError.
     """
     forward_to = env.get("DISTCC_WORKER_FORWARD_TO") or None
     if forward_to is not None:
         _check_address(forward_to)
     keys = "\n".join(text for text in (mounted_keys.strip(), env.get("DISTCC_WORKER_SSH_KEYS", "").strip()) if text)
     if forward_to and not keys:
-        raise SettingsError(
+        raise WorkerSettingsError(
             "DISTCC_WORKER_FORWARD_TO makes this a gateway, but nobody may log in: give public keys in "
             "DISTCC_WORKER_SSH_KEYS or mount them at /etc/distcc-worker/authorized_keys"
         )
     level = env.get("DISTCC_WORKER_LOG_LEVEL") or "notice"
     if level not in LOG_LEVELS:
-        raise SettingsError(f"DISTCC_WORKER_LOG_LEVEL={level}: must be one of {', '.join(LOG_LEVELS)}")
+        raise WorkerSettingsError(f"DISTCC_WORKER_LOG_LEVEL={level}: must be one of {', '.join(LOG_LEVELS)}")
     jobs, reason = _jobs(env, root)
-    return Settings(
+    return WorkerSettings(
         allow=LOOPBACK if forward_to else (*LOOPBACK, *_allow(env.get("DISTCC_WORKER_ALLOW", ""), own_networks)),
         jobs=jobs,
         jobs_reason=reason,
@@ -75,7 +75,7 @@ def read(
 
 def _allow(text: str, own_networks: Callable[[], Iterable[Network]]) -> list[Network]:
     if not text.split():
-        raise SettingsError(
+        raise WorkerSettingsError(
             "DISTCC_WORKER_ALLOW is not set: name the clients that may compile here, as addresses or "
             'networks (192.0.2.7 198.51.100.0/24), "attached" for the networks this container is in, '
             'or "loopback" for tunnels only'
@@ -88,7 +88,7 @@ def _allow(text: str, own_networks: Callable[[], Iterable[Network]]) -> list[Net
             try:
                 networks.append(ipaddress.ip_network(word))
             except ValueError as error:
-                raise SettingsError(f"DISTCC_WORKER_ALLOW: {error}") from None
+                raise WorkerSettingsError(f"DISTCC_WORKER_ALLOW: {error}") from None
     return list(dict.fromkeys(networks))
 
 
@@ -110,7 +110,7 @@ def _number(env: Mapping[str, str], name: str, default: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdigit()):
-        raise SettingsError(f"{name}={text}: must be a whole number, 0 or more")
+        raise WorkerSettingsError(f"{name}={text}: must be a whole number, 0 or more")
     return int(text)
 
 
@@ -119,4 +119,4 @@ def _check_address(text: str) -> None:
     # The text goes into sshd_config, where white space or a pattern would permit more than one address.
     plain = host.replace("-", "").replace(".", "").replace("_", "")
     if not (plain.isascii() and plain.isalnum() and port.isascii() and port.isdigit()):
-        raise SettingsError(f"DISTCC_WORKER_FORWARD_TO={text}: must be HOST:PORT")
+        raise WorkerSettingsError(f"DISTCC_WORKER_FORWARD_TO={text}: must be HOST:PORT")

@@ -28,7 +28,7 @@ _HOST_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 @dataclass(frozen=True)
-class Compiler:
+class NamedCompiler:
     """A command and what its --version says in the first line, without the name it was called by; "" when absent."""
 
     name: str
@@ -55,13 +55,13 @@ class Difference:
 
     @property
     def is_other_version(self) -> bool:
-        return Compiler("", self.here).version != Compiler("", self.there).version
+        return NamedCompiler("", self.here).version != NamedCompiler("", self.there).version
 
     def __str__(self) -> str:
         return f"{self.name}: here {self.here}; there {self.there or 'missing'}"
 
 
-def local_compilers(path: str, machine: str) -> tuple[Compiler, ...]:
+def local_compilers(path: str, machine: str) -> tuple[NamedCompiler, ...]:
     """This machine's own compilers that are in `path`: not cross-compilers, nor distcc's and ccache's names."""
     found: dict[str, str] = {}
     for directory in path.split(os.pathsep):
@@ -75,7 +75,7 @@ def local_compilers(path: str, machine: str) -> tuple[Compiler, ...]:
                 full = os.path.join(directory, name)
                 if os.path.basename(os.path.realpath(full)) not in ("distcc", "ccache") and os.access(full, os.X_OK):
                     found[name] = full
-    return tuple(Compiler(name, identity) for name in sorted(found) if (identity := _identity(name, found[name])))
+    return tuple(NamedCompiler(name, identity) for name in sorted(found) if (identity := _identity(name, found[name])))
 
 
 def _identity(name: str, path: str) -> str:
@@ -92,7 +92,7 @@ def identity_in(name: str, output: str) -> str:
     return first.removeprefix(name).strip()
 
 
-def sync(host: Host, here: Sequence[Compiler]) -> tuple[Difference, ...]:
+def sync(host: Host, here: Sequence[NamedCompiler]) -> tuple[Difference, ...]:
     """Makes the worker's compilers match those `here` as far as its archive allows; what still differs."""
     known = service.known_record(host)
     family = gather(host.remote).family
@@ -110,18 +110,18 @@ def sync(host: Host, here: Sequence[Compiler]) -> tuple[Difference, ...]:
     return tuple(one for one in found if one.here != one.there)
 
 
-def versioned_name(compiler: Compiler) -> str:
+def versioned_name(compiler: NamedCompiler) -> str:
     """gcc 12.2.0 -> "gcc-12", as Debian names it beside its default."""
     parts = _NAME.fullmatch(compiler.name)
     return compiler.name if not parts or parts["version"] else f"{compiler.name}-{compiler.major}"
 
 
-def _twin(one: Compiler, there: Mapping[str, str]) -> str | None:
+def _twin(one: NamedCompiler, there: Mapping[str, str]) -> str | None:
     """The name in the worker's own PATH that is the same compiler, None where there is none."""
     return next((name for name in (one.name, versioned_name(one)) if there.get(name) == one.identity), None)
 
 
-def _ask(host: Host, here: Iterable[Compiler], path: str = _HOST_PATH) -> dict[str, str]:
+def _ask(host: Host, here: Iterable[NamedCompiler], path: str = _HOST_PATH) -> dict[str, str]:
     """Name -> identity of those that the worker has in `path`."""
     names = {name for one in here for name in (one.name, versioned_name(one))}
     script = (
@@ -132,7 +132,7 @@ def _ask(host: Host, here: Iterable[Compiler], path: str = _HOST_PATH) -> dict[s
     return {name: identity_in(name, text) for name, _, text in (line.partition("=") for line in lines)}
 
 
-def _installable(lacking: Sequence[Compiler], there: Mapping[str, str], family: Family, host: Host) -> list[str]:
+def _installable(lacking: Sequence[NamedCompiler], there: Mapping[str, str], family: Family, host: Host) -> list[str]:
     """The packages that would bring the missing versions, those that the host's archive has."""
     candidates: dict[tuple[str, ...], None] = {}
     for one in lacking:

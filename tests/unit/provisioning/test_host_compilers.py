@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioning import compilers
-from provisioning.compilers import Compiler, Difference
+from provisioning import host_compilers
+from provisioning.host_compilers import Difference, NamedCompiler
 from provisioning.record import Record, to_text
 from provisioning.render import COMPILERS_DIR
 from tests.unit.provisioning.fake_host import FakeRemote, host
@@ -27,14 +27,14 @@ GCC_14 = "(Debian 14.2.0-19) 14.2.0"
     ],
 )
 def test_the_version_is_the_compilers_own(identity: str, version: str, name: str) -> None:
-    one = Compiler("gcc", identity)
+    one = NamedCompiler("gcc", identity)
     assert one.version == version
-    assert compilers.versioned_name(one) == name
+    assert host_compilers.versioned_name(one) == name
 
 
 def test_clangs_version() -> None:
-    one = Compiler("clang", "Debian clang version 14.0.6")
-    assert (one.version, compilers.versioned_name(one)) == ("14.0.6", "clang-14")
+    one = NamedCompiler("clang", "Debian clang version 14.0.6")
+    assert (one.version, host_compilers.versioned_name(one)) == ("14.0.6", "clang-14")
 
 
 def test_own_compilers_are_found_once_and_masquerades_and_cross_compilers_are_not(tmp_path: Path) -> None:
@@ -53,8 +53,8 @@ def test_own_compilers_are_found_once_and_masquerades_and_cross_compilers_are_no
         script.write_text(f"#!/bin/sh\necho '{name} (Here) {version}'\n")
         script.chmod(0o755)
     os.symlink(second / "distcc", second / "clang")
-    found = compilers.local_compilers(f"{first}:{second}:{tmp_path}/none", "x86_64")
-    assert found == (Compiler("gcc", "(Here) 12.2.0"), Compiler("x86_64-linux-gnu-g++-12", "(Here) 12.2.0"))
+    found = host_compilers.local_compilers(f"{first}:{second}:{tmp_path}/none", "x86_64")
+    assert found == (NamedCompiler("gcc", "(Here) 12.2.0"), NamedCompiler("x86_64-linux-gnu-g++-12", "(Here) 12.2.0"))
 
 
 def worker(*lines: str, before: str = "", archive: int = 0) -> FakeRemote:
@@ -72,20 +72,20 @@ def worker(*lines: str, before: str = "", archive: int = 0) -> FakeRemote:
     )
 
 
-def sync(remote: FakeRemote, *here: Compiler) -> tuple[tuple[Difference, ...], list[str]]:
+def sync(remote: FakeRemote, *here: NamedCompiler) -> tuple[tuple[Difference, ...], list[str]]:
     remote.open = lambda: "192.0.2.1"  # type: ignore[method-assign]
     one, said = host(remote)
-    return compilers.sync(one, here), said
+    return host_compilers.sync(one, here), said
 
 
 def test_the_same_compiler_under_another_name_gets_the_name() -> None:
     remote = worker(f"gcc=gcc {GCC_14}", f"gcc-12=gcc-12 {GCC_12}")
-    _, said = sync(remote, Compiler("gcc", GCC_12))
+    _, said = sync(remote, NamedCompiler("gcc", GCC_12))
     assert said == ["changed: to distccd gcc is gcc-12"]
 
 
 def test_a_missing_version_is_installed_where_the_archive_has_it() -> None:
-    different, said = sync(worker(f"gcc=gcc {GCC_14}"), Compiler("gcc", GCC_12))
+    different, said = sync(worker(f"gcc=gcc {GCC_14}"), NamedCompiler("gcc", GCC_12))
     assert said[0] == "changed: packages: gcc-12 g++-12"
     assert [str(one) for one in different] == [f"gcc: here {GCC_12}; there {GCC_14}"]
     assert different[0].is_other_version
@@ -93,7 +93,7 @@ def test_a_missing_version_is_installed_where_the_archive_has_it() -> None:
 
 def test_what_the_archive_lacks_is_told_exactly() -> None:
     different, said = sync(
-        worker(f"gcc=gcc {GCC_14}", archive=100), Compiler("gcc", GCC_12), Compiler("clang", "x 1.2.3")
+        worker(f"gcc=gcc {GCC_14}", archive=100), NamedCompiler("gcc", GCC_12), NamedCompiler("clang", "x 1.2.3")
     )
     assert said == []
     assert [str(one) for one in different] == [
@@ -109,5 +109,5 @@ def test_another_build_of_the_same_version_is_not_another_version() -> None:
 def test_names_that_are_no_longer_needed_go() -> None:
     remote = worker(f"gcc=gcc {GCC_12}", before="gcc-11\n")
     remote.answers = {"[ ! -e": 1, **remote.answers}
-    _, said = sync(remote, Compiler("gcc", GCC_12))
+    _, said = sync(remote, NamedCompiler("gcc", GCC_12))
     assert said == ["changed: no /usr/local/lib/distcc-worker/gcc-11"]

@@ -11,7 +11,7 @@ from provisioning.families import Family
 
 
 @dataclass(frozen=True)
-class Kind:
+class DaemonKind:
     """`usual_ports`: the first takes jobs. Scripts and words are for sh, run as root on the host.
 
     `links` prints a directory, and what a link there shall lead to: the path of one program, or "itself" for the
@@ -77,7 +77,7 @@ done
 kill -TERM "$main" 2>/dev/null
 systemctl stop {render.UNIT}"""
 
-DISTCCD = Kind(
+DISTCCD = DaemonKind(
     name="distccd",
     usual_ports=(DISTCC_PORT, STATS_PORT),
     packages=lambda family: family.distcc,
@@ -95,7 +95,7 @@ DISTCCD = Kind(
     health="python3 -m distcc_worker health",
 )
 
-DISTPLUSPLUSD = Kind(
+DISTPLUSPLUSD = DaemonKind(
     name="distplusplusd",
     usual_ports=(GRPC_PORT,),
     packages=lambda family: family.python,
@@ -113,11 +113,11 @@ DISTPLUSPLUSD = Kind(
 KINDS = {kind.name: kind for kind in (DISTCCD, DISTPLUSPLUSD)}
 
 
-def kind_of(spec: HostSpec) -> Kind:
+def kind_of(spec: HostSpec) -> DaemonKind:
     """The daemon that answers under this entry."""
     return DISTPLUSPLUSD if isinstance(spec, GrpcHost) else DISTCCD
 
 
 def ports_of(spec: HostSpec) -> tuple[int, ...]:
-    """The ports in the entry, in the order of `Kind.usual_ports`."""
+    """The ports in the entry, in the order of `DaemonKind.usual_ports`."""
     return (spec.port,) if isinstance(spec, GrpcHost) else (spec.distcc_port, spec.stats_port)
