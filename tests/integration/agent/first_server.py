@@ -25,11 +25,12 @@ class FirstServer:
 
     def __init__(self, directory: Path, slots: int) -> None:
         self._directory = directory
-        self.slots = slots
+        self._slots = slots
         self._lock = threading.Lock()
         self._reserved: dict[str, float] = {}
         self._running = 0
         self.refusals = 0
+        self.jobs_of_others = 0
         self.away = False  # as if it did not run
         self.requests: list[pb.CompileRequest] = []
 
@@ -40,14 +41,14 @@ class FirstServer:
             compilerSupported=request.compiler in ("x86_64-linux-gnu-gcc", "x86_64-linux-gnu-g++"),
             compressionTypeSupported=True,
             currentLoad=self._running,
-            maxJobs=self.slots,
+            maxJobs=self._slots,
         )
 
     def reserve(self, _: pb.Reservation, context: grpc.ServicerContext) -> pb.ReservationAnswer:
         with self._lock:
             now_s = time.monotonic()
             self._reserved = {name: due_s for name, due_s in self._reserved.items() if due_s > now_s}
-            if len(self._reserved) + self._running >= self.slots:
+            if len(self._reserved) + self._running + self.jobs_of_others >= self._slots:
                 self.refusals += 1
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no slot")
             name = str(uuid.uuid4())

@@ -244,7 +244,7 @@ def test_dependency_files_are_those_of_the_compiler(grpc_sandbox: Sandbox, optio
 def test_what_only_a_worker_finds_wrong_is_compiled_locally(grpc_sandbox: Sandbox) -> None:
     """Clang warns of preprocessed text where a macro hides the reason."""
     grpc_sandbox.write("a.c", "#define IS(a, b) ((a) == (b))\nint f(int x) { if (IS(x, 1)) return 1; return 2; }\n")
-    done = grpc_sandbox.distcc_auto("distcc", "clang", "-Werror", "-Wall", "-c", "a.c")
+    done = grpc_sandbox.distcc_auto("sh", "-c", "distcc clang -Werror -Wall -c a.c")
     assert (done.returncode, (grpc_sandbox.work / "a.o").exists()) == (0, True), done
     assert not [text for text in TAKEN_FOR_DEAD if text in done.stderr], done.stderr
 
@@ -253,17 +253,18 @@ def test_a_job_waits_for_a_full_server_of_the_first_implementation(
     sandbox: Sandbox, first_server: tuple[FirstServer, str]
 ) -> None:
     behaviour, address = first_server
-    behaviour.slots = 0  # other clients have them all
+    behaviour.jobs_of_others = 2
     sandbox.write("a.c", FUNCTION)
     sandbox.environ["DISTCC_AUTO_HOSTS"] = f"grpc://{address}"
-    build = sandbox.start([DISTCC_AUTO, "distcc", "gcc", "-c", "a.c"])
+    build = sandbox.start([DISTCC_AUTO, "sh", "-c", "distcc gcc -c a.c"])
     try:
         until(lambda: behaviour.refusals > 8 or build.poll() is not None, "the bridge to ask again and again")
-        assert build.poll() is None
-        behaviour.slots = 1
+        assert build.poll() is None, build.communicate()
+        behaviour.jobs_of_others = 1
         _, stderr = build.communicate(timeout=30)
     finally:
-        build.kill()
+        build.terminate()
+        build.communicate()
     assert build.returncode == 0, stderr
     assert len(behaviour.requests) == 1
 
@@ -286,7 +287,7 @@ def test_the_end_of_a_client_ends_its_local_compile(sandbox: Sandbox, server: Se
         until(lambda: not running(), "the local compile to end")
     finally:
         build.terminate()
-        build.wait()
+        build.communicate()
 
 
 def test_only_the_builds_own_clients_are_served(grpc_sandbox: Sandbox) -> None:
