@@ -12,7 +12,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from distcc_auto.hosts import GrpcHost
-from distcc_auto.show.explain import print_json
+from distcc_auto.show.documents import print_json
 from distcc_common.errors import ConfigurationError, DistccAutoError
 from provisioning import certificate, host_compilers, prove, service, software
 from provisioning import deploy as deploying

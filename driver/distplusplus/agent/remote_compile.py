@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from distplusplus.agent.agent_settings import Settings
-from distplusplus.agent.launcher_link import FLAG_TERMINAL, LauncherLink, Request
+from distplusplus.agent.launcher_link import Flag, LauncherLink, Request
 from distplusplus.agent.local_compile import CompileLocallyError, compile_locally
 from distplusplus.agent.local_compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
 from distplusplus.agent.local_slots import LocalSlots
@@ -93,7 +93,7 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     environ = request.environ
     clang = compiler.clang
     for_terminal = []
-    if request.flags & FLAG_TERMINAL:
+    if request.flags & Flag.TERMINAL:
         for_terminal = terminal.arguments(environ, clang=clang, version=compiler.version)
     found = commands.classify(
         request.compiler, expanded, environ, clang=clang, version=compiler.version, for_terminal=for_terminal

@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Mapping
 
-LOG = "agent.log"
 _SUFFIX = ".sock"
 # What the launcher binds, and moves to its place once it listens.
 _NEW_SUFFIX = ".new"
