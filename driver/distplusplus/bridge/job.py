@@ -21,8 +21,8 @@ from distplusplus.bridge import distcc_command, local_run
 from distplusplus.bridge import distcc_wire as wire
 from distplusplus.bridge.distcc_client import DistccClient, UnknownClientError, find_client
 from distplusplus.bridge.local_run import LocalCommand, NoObjectError
-from distplusplus.compiler import classify as commands
-from distplusplus.compiler.classify import Compile, Local
+from distplusplus.compiler.classify import Compile, Local, classify
+from distplusplus.compiler.names import compiler_name
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 
@@ -124,13 +124,13 @@ class _BridgeJob:
 
     async def _prepare(self, program: str) -> PreparedCompile:
         """The compile, ready to be sent. Raises StaysLocalError, WireError."""
-        if commands.compiler_name(program) is None:
+        if compiler_name(program) is None:
             raise StaysLocalError(f"{program} is no compiler that is known")
         try:
             compiler = await self._context.compilers.find(program)
         except UnknownCompilerError as error:
             raise StaysLocalError(str(error), told=True) from None
-        command = commands.classify(
+        command = classify(
             program, self._arguments, self._client.environ, clang=compiler.clang, version=compiler.version
         )
         if isinstance(command, Local):
