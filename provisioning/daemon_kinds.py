@@ -1,4 +1,4 @@
-"""What differs between the daemons that a worker can run. Values and shell text, no steps."""
+"""How the two daemons that a worker can run differ. Values and shell text, no steps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from provisioning.families import Family
 
 @dataclass(frozen=True)
 class DaemonKind:
-    """`usual_ports`: the first takes jobs. Scripts and words are for sh, run as root on the host.
+    """One daemon. Jobs go to the first of `usual_ports`. The scripts are for sh, run as root on the host.
 
-    `links` prints a directory, and what a link there shall lead to: the path of one program, or "itself" for the
-    compiler of its name. `program` is a file that changes when the daemon does. `version` prints "distccd 3.4".
-    `drain` lets running jobs end, LIMIT_S seconds at most, and stops the service. `stop_s`: so long may running jobs
-    keep the service from stopping. `image` has the daemon, `health` is the command in it that asks whether it serves.
+    `links` prints a directory and the target of each link in it: the path of one program, or "itself" for the compiler
+    of that name. `program` is a file that changes whenever the daemon does. `version` prints, say, "distccd 3.4".
+    `drain` waits for running jobs, LIMIT_S seconds at most, and stops the service. `stop_s` is how long running jobs
+    may delay a stop. `image` contains the daemon; `health` is the command in it that checks whether it serves.
     """
 
     name: str
@@ -32,8 +32,8 @@ class DaemonKind:
     health: str
 
 
-# On SIGTERM distccd kills its compilers. So its parent is stopped, which alone makes new processes, the idle ones are
-# killed, and the busy ones are waited for; only then the service ends.
+# On SIGTERM distccd kills its compilers. So this first stops distccd's parent process, which starts all others, kills
+# the idle children, waits for the busy ones, and only then stops the service.
 _DRAIN_DISTCCD = rf"""
 systemctl disable -q {render.UNIT}
 main=$(systemctl show -p MainPID --value {render.UNIT})
@@ -54,7 +54,7 @@ if [ "${{main:-0}}" -gt 0 ]; then
         left=
         for child in $(children "$main"); do
             case $(sed 's/.*) //' "/proc/$child/stat" 2>/dev/null) in Z*|'') continue ;; esac
-            # Stopped while it is looked at, so that it cannot take a job in between.
+            # Stopped during the check, so that it cannot take a job in between.
             kill -STOP "$child"
             if busy "$child"; then kill -CONT "$child"; left=yes; else kill -KILL "$child"; fi
         done
@@ -64,7 +64,7 @@ if [ "${{main:-0}}" -gt 0 ]; then
 fi
 systemctl stop {render.UNIT}"""
 
-# distplusplusd drains by itself on SIGTERM, and stops the running jobs on the second one.
+# distplusplusd drains on the first SIGTERM, and stops running jobs on the second.
 _DRAIN_DISTPLUSPLUSD = f"""
 systemctl disable -q {render.UNIT}
 main=$(systemctl show -p MainPID --value {render.UNIT})
@@ -83,7 +83,7 @@ DISTCCD = DaemonKind(
     packages=lambda family: family.distcc,
     links=(
         "daemon=$(command -v distccd) || exit 1\n"
-        # Which directory was decided when distccd was built.
+        # The directory was chosen when distccd was built.
         r"grep -aoE '/[a-z0-9_/.-]*lib[a-z0-9_/.-]*/distcc' $daemon | grep -v /debug/ | sort -u | head -n 1"
         "\ncommand -v distcc || echo $daemon"
     ),
@@ -114,7 +114,7 @@ KINDS = {kind.name: kind for kind in (DISTCCD, DISTPLUSPLUSD)}
 
 
 def kind_of(spec: HostSpec) -> DaemonKind:
-    """The daemon that answers under this entry."""
+    """The daemon that serves this entry."""
     return DISTPLUSPLUSD if isinstance(spec, GrpcHost) else DISTCCD
 
 

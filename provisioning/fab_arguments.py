@@ -1,4 +1,4 @@
-"""`fab TASK HOST... [OPTION...]`: invoke has no argument that takes many words, so words become --host options."""
+"""`fab TASK HOST... [OPTION...]`: invoke takes no list of positional words, so each HOST becomes --host HOST."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from distcc_common.errors import ConfigurationError
 def name_hosts(
     words: Sequence[str], value_flags: Mapping[str, Collection[str]], core_value_flags: Collection[str]
 ) -> list[str]:
-    """The words behind fab's own options, with every HOST behind the task as `--host HOST`, and -H as well.
+    """`words`, which follow fab's own options, with each HOST, and each host of -H, as `--host HOST`.
 
-    `value_flags`: task -> those of its flags that take a value. One task a call: what follows it are hosts.
+    `value_flags` maps a task to those of its flags that take a value. A call runs one task: other words are hosts.
     """
     if not words or words[0] not in value_flags:
         return list(words)
@@ -52,7 +52,7 @@ def options(hosts: str) -> list[str]:
 
 
 def check_numbers(words: Sequence[str], number_flags: Collection[str]) -> None:
-    """Raises Exit when the value of one of these flags is no whole number; invoke itself would end with a traceback."""
+    """Raises Exit when the value of one of these flags is not a whole number; invoke would print a traceback."""
     for index, word in enumerate(words):
         flag, equals, value = word.partition("=")
         if flag in number_flags and (equals or index + 1 < len(words)):
@@ -62,9 +62,9 @@ def check_numbers(words: Sequence[str], number_flags: Collection[str]) -> None:
 
 
 def install(program: Program, tasks: Sequence[Task]) -> None:
-    """Has `program`, which is about to parse the words behind its own options, see them as `name_hosts` makes them."""
+    """Makes `program`, which is about to parse its command line, see the words as `name_hosts` returns them."""
     core = getattr(program, "core", None)
-    if core is None:  # the fabfile is looked at by something else than fab
+    if core is None:  # something other than fab imports the fabfile
         return
     value_flags = {task.name.replace("_", "-"): _value_flags(_arguments(task)) for task in tasks}
     core_value_flags = _value_flags(program.core_args())
@@ -74,7 +74,7 @@ def install(program: Program, tasks: Sequence[Task]) -> None:
             check_numbers(words, _value_flags(one for one in _arguments(task) if one.kind is int))
     if (given := core[0].args.hosts.value) and words:
         words[1:1] = options(given)
-        # fab itself would call the task once a host, one after the other.
+        # fab itself would run the task once for each host, one after another.
         core[0].args.hosts.set_value(None, cast=False)
     core.unparsed[:] = words
 
@@ -84,7 +84,7 @@ def _value_flags(arguments: Iterable[Argument]) -> set[str]:
 
 
 def _arguments(task: Task) -> list[Argument]:
-    # get_arguments() takes the help texts out of the task.
+    # get_arguments() removes the help texts from the task.
     looked_at = copy.copy(task)
     looked_at.help = dict(task.help)
     return list(looked_at.get_arguments())

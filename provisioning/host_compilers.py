@@ -1,7 +1,7 @@
-"""sync-compilers: the names that this machine's compilers are called by shall mean the same compilers on the worker.
+"""sync-compilers: make each compiler name mean the same compiler on the worker as on this machine.
 
-Where the worker has the right compiler under another name (gcc there is gcc-14, and gcc-12 is installed or can be), the
-name is made to mean it for the daemon alone, through a directory that only the service looks into.
+The worker may have the right compiler under another name: its gcc is gcc-14, and gcc-12 is installed or can be. Then a
+link in a directory that only the service searches makes `gcc` mean gcc-12 to the daemon, and to nothing else.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _HOST_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 @dataclass(frozen=True)
 class NamedCompiler:
-    """A command and what its --version says in the first line, without the name it was called by; "" when absent."""
+    """A command, and the first line of its --version without the command's own name; "" when the command is absent."""
 
     name: str
     identity: str
 
     @property
     def version(self) -> str:
-        # The last number: what stands in brackets before it is the distribution's.
+        # The last number is the compiler's; the one in parentheses before it is the distribution's.
         found = [match[0] for match in _VERSION.finditer(self.identity)]
         return found[-1] if found else ""
 
@@ -47,7 +47,7 @@ class NamedCompiler:
 
 @dataclass(frozen=True)
 class Difference:
-    """A name that means something else there. `is_other_version`: not merely another build of the same version."""
+    """A name that means another compiler on the worker. `is_other_version`: more than another build of one version."""
 
     name: str
     here: str
@@ -62,7 +62,7 @@ class Difference:
 
 
 def local_compilers(path: str, machine: str) -> tuple[NamedCompiler, ...]:
-    """This machine's own compilers that are in `path`: not cross-compilers, nor distcc's and ccache's names."""
+    """This machine's native compilers in `path`, without those whose names lead to distcc or ccache."""
     found: dict[str, str] = {}
     for directory in path.split(os.pathsep):
         try:
@@ -93,7 +93,7 @@ def identity_in(name: str, output: str) -> str:
 
 
 def sync(host: Host, here: Sequence[NamedCompiler]) -> tuple[Difference, ...]:
-    """Makes the worker's compilers match those `here` as far as its archive allows; what still differs."""
+    """Makes the worker's compilers match those `here`, as far as its archive allows. Returns what still differs."""
     known = service.known_record(host)
     family = gather(host.remote).family
     there = _ask(host, here)
@@ -111,18 +111,18 @@ def sync(host: Host, here: Sequence[NamedCompiler]) -> tuple[Difference, ...]:
 
 
 def versioned_name(compiler: NamedCompiler) -> str:
-    """gcc 12.2.0 -> "gcc-12", as Debian names it beside its default."""
+    """gcc 12.2.0 -> "gcc-12": Debian's name for a version that is not the default."""
     parts = _NAME.fullmatch(compiler.name)
     return compiler.name if not parts or parts["version"] else f"{compiler.name}-{compiler.major}"
 
 
 def _twin(one: NamedCompiler, there: Mapping[str, str]) -> str | None:
-    """The name in the worker's own PATH that is the same compiler, None where there is none."""
+    """The name of the same compiler in the worker's own PATH, or None."""
     return next((name for name in (one.name, versioned_name(one)) if there.get(name) == one.identity), None)
 
 
 def _ask(host: Host, here: Iterable[NamedCompiler], path: str = _HOST_PATH) -> dict[str, str]:
-    """Name -> identity of those that the worker has in `path`."""
+    """Name -> identity, for the compilers that the worker has in `path`."""
     names = {name for one in here for name in (one.name, versioned_name(one))}
     script = (
         f"PATH={path}; for name in {shlex.join(sorted(names))}; do "
@@ -133,7 +133,7 @@ def _ask(host: Host, here: Iterable[NamedCompiler], path: str = _HOST_PATH) -> d
 
 
 def _installable(lacking: Sequence[NamedCompiler], there: Mapping[str, str], family: Family, host: Host) -> list[str]:
-    """The packages that would bring the missing versions, those that the host's archive has."""
+    """The packages with the missing versions, as far as the host's archive has them."""
     candidates: dict[tuple[str, ...], None] = {}
     for one in lacking:
         parts = _NAME.fullmatch(one.name)
@@ -141,7 +141,7 @@ def _installable(lacking: Sequence[NamedCompiler], there: Mapping[str, str], fam
         try:
             candidates[family.compiler_packages(f"{tool}-{one.major}")] = None
         except ValueError:
-            # One version in the archive: it can only help where there is none at all.
+            # The archive has only one version: it helps only where the worker has none.
             if one.name not in there:
                 candidates[family.compiler_packages(tool)] = None
     if candidates and not host.dry_run:
@@ -152,15 +152,15 @@ def _installable(lacking: Sequence[NamedCompiler], there: Mapping[str, str], fam
 
 
 def _ensure_names(host: Host, known: Record, names: Mapping[str, str]) -> None:
-    """Makes the directory that the service looks into hold exactly these names."""
+    """Makes the directory that only the service searches hold exactly these names."""
     present = host.ask("compilers", f"ls {render.COMPILERS_DIR} 2>/dev/null").words
     for name in present:
         if name not in names:
             host.ensure_absent(f"{render.COMPILERS_DIR}/{name}")
     for name, twin in names.items():
-        link = f"{render.COMPILERS_DIR}/{name}"
+        link, quoted = shlex.quote(f"{render.COMPILERS_DIR}/{name}"), shlex.quote(twin)
         host.ensure(
-            f"to {known.daemon} {name} is {twin}",
-            f'[ "$(readlink {link})" = "$(command -v {twin})" ]',
-            f"mkdir -p {render.COMPILERS_DIR} && ln -sfn $(command -v {twin}) {link}",
+            f"for {known.daemon}, {name} is {twin}",
+            f'[ "$(readlink {link})" = "$(command -v {quoted})" ]',
+            f'mkdir -p {render.COMPILERS_DIR} && ln -sfn "$(command -v {quoted})" {link}',
         )

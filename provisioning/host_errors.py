@@ -1,7 +1,7 @@
-"""What can go wrong with one host. The other hosts go on.
+"""What can fail on one host, without an effect on the others.
 
 HostError
-|-- UnreachableError   no ssh connection, or a host key that is not known
+|-- UnreachableError   no ssh connection, or an unknown host key
 `-- CommandFailed      a command on the host, with its exit code and the last lines of its output
 """
 
@@ -11,15 +11,15 @@ _TAIL_LINES = 12
 
 
 class HostError(Exception):
-    """Raised when one host cannot be worked on; its text says what happened and what to do."""
+    """Raised when the work on one host cannot go on; its text says what happened and what to do."""
 
 
 class UnreachableError(HostError):
-    """Raised when there is no ssh connection to the host that may be used."""
+    """Raised when ssh cannot reach the host, or must not trust it."""
 
 
 class CommandFailed(HostError):
-    """Raised when a command on the host ends with another status than 0, or not in time (`exit_code` is None)."""
+    """Raised when a command on the host fails, or does not end in time (`exit_code` is None)."""
 
     def __init__(self, phase: str, command: str, exit_code: int | None, output: str, remedy: str = "") -> None:
         self.phase = phase

@@ -1,4 +1,4 @@
-"""What a worker shall be: options of the tasks over the inventory, checked, as one value. Pure but for key files."""
+"""A worker's settings: task options over the inventory's values, checked. Pure except that it reads key files."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from distcc_common.errors import ConfigurationError
+from provisioning.safe_text import client_network
 
 THIS_MACHINE = "this-machine"
 
-# A job of g++ peaks at about that much; the worker images reckon with the same.
+# About the peak memory of a g++ job; the worker images use the same number.
 _JOB_MEMORY_MIB = 512
 _KEYS = ("ssh", "allow", "tunnel_keys", "compilers", "jobs", "nice")
-_PUBLIC_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-\S+@openssh\.com) [A-Za-z0-9+/=]+( [^\n]*)?")
+_PUBLIC_KEY = re.compile(
+    r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+|sk-\S+@openssh\.com) [A-Za-z0-9+/=]+( [^\x00-\x1f\x7f]*)?"
+)
 _COMPILER = re.compile(r"(gcc|clang)(-[0-9]+)?")
 
 
 @dataclass(frozen=True)
 class HostSettings:
-    """`allow` holds networks and the word "this-machine"; jobs and nice of None come from the machine's size."""
+    """`allow` holds networks and the word "this-machine". Jobs and nice of None depend on the host's size."""
 
     allow: tuple[str, ...] = ()
     tunnel_keys: tuple[str, ...] = ()
@@ -32,10 +35,10 @@ class HostSettings:
 
 
 def checked_settings(table: Mapping[str, object], where: str) -> HostSettings:
-    """The settings in `table`, of which the file or the options at `where` speak. Raises ConfigurationError."""
+    """The settings in `table`, which messages call `where`. Raises ConfigurationError."""
     for key in table:
         if key not in _KEYS:
-            raise ConfigurationError(f"{where}: {key}: there is no such setting (known: host, {', '.join(_KEYS)})")
+            raise ConfigurationError(f"{where}: {key}: unknown setting (known: host, {', '.join(_KEYS)})")
     return HostSettings(
         allow=tuple(_network(text, where) for text in _texts(table, "allow", where)),
         tunnel_keys=tuple(_keys(_texts(table, "tunnel_keys", where), where)),
@@ -47,12 +50,12 @@ def checked_settings(table: Mapping[str, object], where: str) -> HostSettings:
 
 
 def default_jobs(cpus: int, memory_mib: int) -> int:
-    """One job a CPU, fewer where memory is short, at least one."""
+    """One job per CPU, fewer when memory is short, at least one."""
     return max(min(cpus, memory_mib // _JOB_MEMORY_MIB), 1)
 
 
 def default_nice(cpus: int, memory_mib: int) -> int:
-    """The smaller the machine, the more likely somebody works at it: 5 from 16 CPUs and 32 GiB, 15 below 4, else 10."""
+    """5 from 16 CPUs and 30 GiB, 15 below 4 CPUs, else 10: somebody is more likely to work at a small machine."""
     if cpus >= 16 and memory_mib >= 30 * 1024:
         return 5
     return 15 if cpus < 4 else 10
@@ -69,13 +72,13 @@ def _network(text: str, where: str) -> str:
     if text == THIS_MACHINE:
         return text
     try:
-        network = ipaddress.ip_network(text)
+        network = ipaddress.ip_network(client_network(text))
     except ValueError as error:
         raise ConfigurationError(
             f"{where}: allow: {error} (an address, a network such as 192.0.2.0/24, or the word {THIS_MACHINE})"
         ) from None
     if network.prefixlen == 0:
-        raise ConfigurationError(f"{where}: allow: {text} lets in the whole world; name the clients' networks")
+        raise ConfigurationError(f"{where}: allow: {text} lets everybody in: name the clients' networks")
     return str(network)
 
 
@@ -89,8 +92,8 @@ def _keys(paths: Iterable[str], where: str) -> list[str]:
             raise ConfigurationError(f"{where}: tunnel_keys: {path}: {error}") from None
         for line in lines:
             if not _PUBLIC_KEY.fullmatch(line):
-                what = "a private key" if "PRIVATE KEY" in line else "no public key"
-                raise ConfigurationError(f"{where}: tunnel_keys: {path}: holds {what} (use the file that ends in .pub)")
+                what = "a private key" if "PRIVATE KEY" in line else "a line that is not a public key"
+                raise ConfigurationError(f"{where}: tunnel_keys: {path}: has {what} (use the file that ends in .pub)")
         keys += lines
     return list(dict.fromkeys(keys))
 

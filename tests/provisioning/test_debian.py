@@ -206,7 +206,7 @@ def test_sync_compilers_makes_our_names_mean_our_compilers_there(bare: BareHost,
         (tmp_path / name).symlink_to(f"/usr/bin/{name}")
     (tmp_path / "ssh").symlink_to("/usr/bin/ssh")
     output = bare.fab("sync-compilers", "worker-1", path=str(tmp_path))
-    assert "to distccd gcc is gcc-12" in output
+    assert "for distccd, gcc is gcc-12" in output
     assert "2 of 2 compilers match this machine's" in output
     assert "unchanged" in bare.fab("sync-compilers", "worker-1", path=str(tmp_path))
     assert "proved: compiled through" in bare.fab("provision", "worker-1", "--allow", "this-machine")

@@ -1,4 +1,4 @@
-"""Where the agent of this user is: the directory of its socket, lock and log (launcher.c has the same rule)."""
+"""Where the agent of this user is: the directory of its socket, lock and log (as in the launcher, agent.c)."""
 
 from __future__ import annotations
 

@@ -25,8 +25,14 @@ from distcc_common import messages
 from distcc_common.errors import ConfigurationError
 from distplusplus.agent.agent_settings import ServerSettings, Settings, as_configured, load
 from distplusplus.agent.local_compilers import LocalCompilers, UnknownCompilerError, find_in_path
-from distplusplus.agent.servers.compile_request import compile_request
-from distplusplus.agent.servers.remote_server import FullError, JobRefusedError, Mismatch, Server, ServerLostError
+from distplusplus.agent.servers.grpc_worker import GrpcWorker
+from distplusplus.agent.servers.protocol import (
+    JobRefusedError,
+    Mismatch,
+    PreparedCompile,
+    WorkerFullError,
+    WorkerLostError,
+)
 from distplusplus.bridge import distcc_wire as wire
 from distplusplus.compiler import classify as arguments
 from distplusplus.compiler.classify import Local
@@ -44,7 +50,7 @@ class NotDoneError(Exception):
 class BridgedServer:
     """One worker: a listening address for jobs and one for statistics."""
 
-    def __init__(self, server: Server, settings: Settings, compilers: LocalCompilers) -> None:
+    def __init__(self, server: GrpcWorker, settings: Settings, compilers: LocalCompilers) -> None:
         self._server = server
         self._settings = settings
         self._compilers = compilers
@@ -73,7 +79,7 @@ class BridgedServer:
 
     async def tell_statistics(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """What `distccd --stats` would answer."""
-        with contextlib.suppress(OSError, TimeoutError, ServerLostError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, TimeoutError, WorkerLostError, asyncio.IncompleteReadError):
             async with asyncio.timeout(_STATS_TIMEOUT_S):
                 await reader.readuntil(b"\r\n\r\n")
                 await self._server.refresh(self._settings)
@@ -93,8 +99,9 @@ class BridgedServer:
 
     async def _compile(self, request: wire.Request) -> bytes:
         """The reply to a job. Raises NotDoneError."""
-        message, name = await self._message(request)
-        answer = await self._send(message)
+        prepared = await self._prepare(request)
+        name = prepared.command.source
+        answer = await self._send(prepared)
         if answer.returnCode == 0 and not answer.HasField("outputFile"):
             raise NotDoneError(f"{name}: no object came back")
         try:
@@ -105,7 +112,7 @@ class BridgedServer:
             request.version, answer.returnCode, answer.stderr.encode(), answer.stdout.encode(), object_file
         )
 
-    async def _message(self, request: wire.Request) -> tuple[pb.CompileRequest, str]:
+    async def _prepare(self, request: wire.Request) -> PreparedCompile:
         if not request.argv:
             raise NotDoneError("a job without a command")
         path = find_in_path(os.path.basename(request.argv[0]), os.environ.get("PATH", os.defpath))
@@ -117,10 +124,10 @@ class BridgedServer:
             if isinstance(command, Local) or command.further_outputs:
                 reason = command.reason if isinstance(command, Local) else "it has further outputs"
                 raise NotDoneError(f"compiling here: {reason}")
-            found = await self._server.compiler(compiler, self._settings)
+            found = await self._server.find_compiler(compiler, self._settings)
         except UnknownCompilerError as error:
             raise NotDoneError(str(error)) from None
-        except ServerLostError as error:
+        except WorkerLostError as error:
             raise NotDoneError(f"{error}; its jobs go elsewhere") from None
         if isinstance(found, Mismatch):
             raise NotDoneError(f"{found.reason}; its jobs are done here")
@@ -129,18 +136,18 @@ class BridgedServer:
         )
         file = pb.File(compressionType=self._settings.compress, content=content)
         # distcc does not tell the directory. GCC's preprocessor has put it into the text where it matters.
-        return compile_request(command, compiler, self._server, found, file, ""), command.source
+        return PreparedCompile(command, compiler, file, "")
 
-    async def _send(self, message: pb.CompileRequest) -> pb.CompileAnswer:
+    async def _send(self, prepared: PreparedCompile) -> pb.CompileAnswer:
         self._server.active += 1
         try:
             for _ in range(_ATTEMPTS):
                 try:
-                    message.uuid = await self._server.reserve(self._settings)
-                    return await self._server.distribute(message, self._settings)
-                except FullError as error:
+                    token = await self._server.reserve(self._settings)
+                    return await self._server.run(token, prepared, self._settings)
+                except WorkerFullError as error:
                     reason = str(error)
-                except ServerLostError as error:
+                except WorkerLostError as error:
                     raise NotDoneError(f"{error}; its jobs go elsewhere") from None
                 except JobRefusedError as error:
                     raise NotDoneError(f"{error}; done here") from None
@@ -166,9 +173,9 @@ async def _serve(control: socket.socket) -> None:
         results: list[Mapping[str, Any]] = [{"cause": str(error), "remedy": "see distplusplus.toml(5)"}] * len(
             order["hosts"]
         )
-        servers: list[Server] = []
+        servers: list[GrpcWorker] = []
     else:
-        servers = [Server(_server_settings(host, settings), lambda: None) for host in order["hosts"]]
+        servers = [GrpcWorker(_server_settings(host, settings), lambda: None) for host in order["hosts"]]
         compilers = LocalCompilers()
         results = await asyncio.gather(
             *(_open(server, number, settings, compilers) for number, server in enumerate(servers))
@@ -185,11 +192,11 @@ def _server_settings(host: Mapping[str, Any], settings: Settings) -> ServerSetti
     return as_configured(ServerSettings(host["target"], tls=host["tls"], text=host["text"]), settings.servers)
 
 
-async def _open(server: Server, number: int, settings: Settings, compilers: LocalCompilers) -> dict[str, Any]:
+async def _open(server: GrpcWorker, number: int, settings: Settings, compilers: LocalCompilers) -> dict[str, Any]:
     """Asks a server whether it is there, and gives it addresses of its own."""
     try:
         await server.refresh(settings)
-    except ServerLostError:
+    except WorkerLostError:
         assert server.trouble  # noqa: S101  (it says why it was lost)
         return dataclasses.asdict(server.trouble)
     bridged = BridgedServer(server, settings, compilers)

@@ -238,6 +238,6 @@ echo "object of $(cat "$input")" >"$output"
 """
 
 
-def at_home(process: subprocess.CompletedProcess[Any]) -> bool:
-    """Whether a launcher said that it compiled here."""
-    return "compiling here" in process.stderr
+def compiled_locally(process: subprocess.CompletedProcess[Any]) -> bool:
+    """Whether a launcher said that it compiled locally."""
+    return "compiling here" in process.stderr or "compiling locally" in process.stderr

@@ -225,7 +225,7 @@ def test_a_token_that_is_changed_counts_from_the_next_compile_on(alone: Home, se
     entry = secured.entry(secured.address("token"), CA | {"token-file": "changed"})
     alone.configure(f"servers = [{entry}]\n")
     done = alone.compile("gcc", "-c", "a.c")
-    assert (done.returncode, "compiling here" in done.stderr) == (0, True), done
+    assert (done.returncode, "compiling locally" in done.stderr) == (0, True), done
     secured.write("changed", "correct-horse\n")
     until(lambda: alone.compile("gcc", "-c", "a.c").returncode == 0 and alone.done() == 1, "the token to be taken")
 

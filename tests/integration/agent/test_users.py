@@ -197,7 +197,7 @@ def test_what_another_user_planted_is_refused_and_the_compile_is_done_here(users
         assert listener.stdout
         assert listener.stdout.readline() == b"listens\n"
     done = alice.compile()
-    assert f"{alice.runtime} is not a directory of this user's alone (mode 0700); compiling here" in done.stderr
+    assert f"{alice.runtime} is not a directory of this user's alone (mode 0700); compiling locally" in done.stderr
     assert alice.agents() == []
     if listener is not None:
         assert alice.run(LAUNCHER, "--stop").returncode == 96

@@ -81,7 +81,7 @@ def sync(remote: FakeRemote, *here: NamedCompiler) -> tuple[tuple[Difference, ..
 def test_the_same_compiler_under_another_name_gets_the_name() -> None:
     remote = worker(f"gcc=gcc {GCC_14}", f"gcc-12=gcc-12 {GCC_12}")
     _, said = sync(remote, NamedCompiler("gcc", GCC_12))
-    assert said == ["changed: to distccd gcc is gcc-12"]
+    assert said == ["changed: for distccd, gcc is gcc-12"]
 
 
 def test_a_missing_version_is_installed_where_the_archive_has_it() -> None:

@@ -58,7 +58,7 @@ def test_clients_must_be_named_and_distplusplusd_has_no_tunnels(tmp_path: Path) 
     for word in ("worker-1", "grpc://worker-1"):
         with pytest.raises(ConfigurationError, match=rf"^{word}: who may compile there"):
             require_clients(one(word))
-    with pytest.raises(ConfigurationError, match=r"^grpc://w: there are no tunnels to distplusplusd"):
+    with pytest.raises(ConfigurationError, match=r"^grpc://w: distplusplusd has no tunnels"):
         require_clients(one("grpc://w", allow=["192.0.2.1"], tunnel_keys=[str(key)]))
 
 
