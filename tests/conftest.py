@@ -11,11 +11,16 @@ import pytest
 _TOGETHER = ("tests/unit/", "tests/integration/server/", "test_secure.py", "test_same_outcome.py", "test_shells.py")
 
 
-def pytest_configure() -> None:
-    """Undoes that a shell makes its background jobs ignore these signals: every program of a test would inherit it."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    # A shell makes its background jobs ignore these signals, and every program of a test would inherit that.
     for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, default)
+    # A Unix socket's path holds 107 bytes, and "popen-gw" would take away 8.
+    if hasattr(config, "workerinput"):
+        directory, _, process = config.option.basetemp.rpartition("popen-gw")
+        config.option.basetemp = directory + process
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
