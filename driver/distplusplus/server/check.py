@@ -8,9 +8,9 @@ from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.capacity import Capacity
 from distplusplus.server.compilers import Compilers
+from distplusplus.server.confinement import has_seccomp, landlock_abi
 from distplusplus.server.privileges import account, user_name
 from distplusplus.server.server_settings import Settings, is_local
-from distplusplus.server.warden import landlock_abi
 from distplusplus.server.warden_client import choose_parent
 
 
@@ -49,7 +49,10 @@ def _transport(settings: Settings, address: str) -> str:
 
 def _confinement() -> str:
     abi = landlock_abi()
-    return f"yes, Landlock {abi}" if abi else "no: this kernel has no Landlock, jobs can read what the server can"
+    network = "no network" if has_seccomp() else "UDP is open: this kernel has no seccomp"
+    if not abi:
+        return f"no: this kernel has no Landlock, jobs can read what the server can; {network}"
+    return f"yes, Landlock {abi}; {network}"
 
 
 async def _describe(compilers: Compilers, name: str) -> str:

@@ -31,11 +31,11 @@ from distplusplus.server import check
 from distplusplus.server.access import TokenInterceptor, tls_credentials
 from distplusplus.server.compile import JobRunner
 from distplusplus.server.compilers import Compilers
+from distplusplus.server.confinement import landlock_abi
 from distplusplus.server.log import configure, log
 from distplusplus.server.privileges import account, become
 from distplusplus.server.rpc import Service
 from distplusplus.server.server_settings import Settings, is_local, load
-from distplusplus.server.warden import landlock_abi
 from distplusplus.server.warden_client import WardenClient, choose_parent
 from distplusplus.server.worker import Worker
 
