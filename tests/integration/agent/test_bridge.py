@@ -16,6 +16,8 @@ from tests.integration.agent.home import BINARIES, Home, fake_compiler, running_
 from tests.integration.sandbox import MASQUERADE_PATH, PATH, Sandbox
 from tests.integration.server.harness import Server, until
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def grpc_sandbox(sandbox: Sandbox, server: Server) -> Sandbox:
@@ -28,7 +30,6 @@ def jobs_of(server: Server) -> int:
     return server.log.count("result=ok")
 
 
-@pytest.mark.usefixtures("long_compiles")  # so that they run for long while the other tests do
 def test_the_hosts_table_says_what_each_host_is(grpc_sandbox: Sandbox, server: Server) -> None:
     address = server.addresses[0]
     hosts = f"grpc://{address} grpcs://{address} grpc://127.0.0.1:1"
