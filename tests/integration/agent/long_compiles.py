@@ -1,4 +1,4 @@
-"""Compiles that run for long while other tests run: waiting for them would cost the time of their own."""
+"""Compiles that run until they are told to end."""
 
 from __future__ import annotations
 

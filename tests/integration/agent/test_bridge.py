@@ -19,6 +19,8 @@ from tests.integration.agent.home import BINARIES, DISTCC_AUTO, Home, fake_compi
 from tests.integration.sandbox import MASQUERADE_PATH, PATH, Sandbox
 from tests.integration.server.harness import Server, until
 
+pytestmark = pytest.mark.long
+
 FUNCTION = "int f(int x) { return x + 1; }\n"
 # What stock distcc says when it takes a worker for dead.
 TAKEN_FOR_DEAD = ("allow access from your IP", "failed to distribute", "Warning")
@@ -35,7 +37,6 @@ def jobs_of(server: Server) -> int:
     return server.log.count("result=ok")
 
 
-@pytest.mark.usefixtures("long_compiles")  # so that they run for long while the other tests do
 def test_the_hosts_table_says_what_each_host_is(grpc_sandbox: Sandbox, server: Server) -> None:
     address = server.addresses[0]
     hosts = f"grpc://{address} grpcs://{address} grpc://127.0.0.1:1"

@@ -17,6 +17,8 @@ from tests.integration.sandbox import Sandbox
 from tests.integration.server.authority import Authority
 from tests.integration.server.harness import Server, until
 
+pytestmark = pytest.mark.long
+
 _FILES = 4
 TOKEN = "token"  # noqa: S105  (the name of a file)
 CA = {"ca": "ca.pem"}
