@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# The tests wait more than they compute, so more of them than there are CPUs run at once.
+TEST_PROCESSES ?= 6
+PARALLEL := -n $(TEST_PROCESSES)
 
 .PHONY: help demo test check cluster-test images engine bench clean
 
@@ -22,7 +25,8 @@ check: packages-test $(STAMP) ## ruff, mypy --strict, and the tests that need no
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q tests/unit tests/integration
+	$(BIN)/pytest -q $(PARALLEL) -m 'not serial' tests/unit tests/integration
+	$(BIN)/pytest -q -m serial tests/unit tests/integration
 
 cluster-test: packages-test engine $(STAMP) ## The tests over containers; installs and starts Docker where there is none
 	$(BIN)/pytest -q tests/cluster tests/provisioning

@@ -2,7 +2,7 @@
 
     python -m fuzz.server -max_total_time=60      (pip install atheris)
 
-The property: for any bytes there is a plan or a Refused, never another exception; and no argument of a
+The property: for any bytes there is a plan or a CallRefused, never another exception; and no argument of a
 plan names a file that is not the job's.
 """
 
@@ -13,15 +13,17 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["distcc_auto"]):
+with atheris.instrument_imports(include=["distplusplus"]):
     from google.protobuf.message import DecodeError
 
     from distplusplus.compiler import allowed as arguments
+    from distplusplus.compiler.languages import Language
+    from distplusplus.compiler.refusals import NotAllowedError
     from distplusplus.protocol import compression
     from distplusplus.protocol import distplusplus_pb2 as pb
+    from distplusplus.protocol.refusals import CallRefused
     from distplusplus.server import command_line as plan
     from distplusplus.server.compilers import Identity, Program
-    from distplusplus.server.statuses import Refused
 
 _PROGRAM = Program("gcc", "/usr/bin/gcc", "/usr/bin/gcc", (0, 0, 0))
 _IDENTITIES = {
@@ -79,8 +81,10 @@ def arguments_and_names(data: bytes) -> None:
     )
     try:
         checked = arguments.check([*given, "-c"], clang=clang)
-        made = plan.make(request, checked, pb.C, _PROGRAM, _IDENTITIES[clang], provider.ConsumeBytes(40), "/job/w")
-    except Refused:
+        made = plan.make(
+            request, checked, Language.C, _PROGRAM, _IDENTITIES[clang], provider.ConsumeBytes(40), "/job/w"
+        )
+    except (CallRefused, NotAllowedError):
         return
     for name in (made.input_name, made.output):
         parts = name.split("/")

@@ -1,34 +1,32 @@
-"""The TLS key of a grpcs:// worker is made on the host, for root alone, and never sent; its certificate is fetched."""
+"""TLS for grpcs:// workers: the host makes a key that only root can read and keeps it; the certificate is fetched."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
 from provisioning import render
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
+from provisioning.safe_text import alternative_name
 from provisioning.steps import Host
 
 _VALID_DAYS = 3650
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]{1,65536}-----END CERTIFICATE-----\n")
 _RENEW_S = 30 * 24 * 3600
 
 
 def names(*hostnames: str) -> tuple[str, ...]:
-    """What the certificate shall be valid for, as openssl writes subjectAltName."""
-    return tuple(dict.fromkeys(_alternative_name(name.partition("%")[0]) for name in hostnames))
-
-
-def _alternative_name(name: str) -> str:
+    """What the certificate is to be valid for, as openssl writes it in subjectAltName. Raises HostError."""
     try:
-        return f"IP:{ipaddress.ip_address(name)}"
-    except ValueError:
-        return f"DNS:{name}"
+        return tuple(dict.fromkeys(alternative_name(name) for name in hostnames))
+    except ValueError as error:
+        raise HostError(f"no certificate can be made for it: {error}") from None
 
 
 def check(host: Host) -> None:
-    """Raises HostError where systemd cannot give a file of root's to a service of another user (LoadCredential=)."""
+    """Raises HostError when systemd there cannot give a service a file that only root can read (LoadCredential=)."""
     probe = 'test -s "$CREDENTIALS_DIRECTORY/probe"'
     command = "systemd-run --quiet --wait --collect -p DynamicUser=yes -p LoadCredential=probe:/etc/passwd"
     if not host.ask("credentials", f"{command} sh -c {shlex.quote(probe)}").ok:
@@ -39,7 +37,7 @@ def check(host: Host) -> None:
 
 
 def ensure(host: Host, alternative_names: Sequence[str]) -> None:
-    """A key and a certificate for these names, made anew when they are others or it soon ends."""
+    """Makes a key and a certificate for these names, unless both are there and valid for another month."""
     subject = f"/O=distcc-auto/CN={alternative_names[0].partition(':')[2][:64]}"
     wanted = ",".join(alternative_names)
     key, certificate = render.KEY_FILE, render.CERTIFICATE_FILE
@@ -55,22 +53,24 @@ def ensure(host: Host, alternative_names: Sequence[str]) -> None:
         f" -keyout {key}.new -out {certificate}.new && chmod 0644 {certificate}.new && mv {key}.new {key} &&"
         f" mv {certificate}.new {certificate} && echo {shlex.quote(wanted)} >{names_file}"
     )
-    host.ensure(f"TLS key, made there, and its certificate for {wanted}", check, script)
+    host.ensure(f"TLS key, made on the host, and its certificate for {wanted}", check, script)
 
 
 def fetch(host: Host, environ: Mapping[str, str]) -> str:
-    """Writes the host's certificate beside this user's distplusplus.toml; the path. Raises HostError."""
+    """Writes the host's certificate beside this user's distplusplus.toml and returns its path. Raises HostError."""
     from distplusplus.agent import agent_settings as settings  # noqa: PLC0415  (of the extra that only grpc:// hosts need)
 
     text = host.remote.run("certificate", f"cat {render.CERTIFICATE_FILE}").stdout
     config = settings.user_file(environ)
     if config is None:
-        raise HostError("its certificate cannot be written down here: HOME is not set")
+        raise HostError("its certificate cannot be saved on this machine: HOME is not set")
+    if not _CERTIFICATE.fullmatch(text):
+        raise HostError(f"{render.CERTIFICATE_FILE} there does not hold one certificate in PEM form")
     path = os.path.join(os.path.dirname(config), f"{host.remote.name.rpartition('//')[2].replace('/', '_')}.pem")
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="ascii") as file:
             file.write(text)
     except OSError as error:
-        raise HostError(f"its certificate cannot be written down here: {path}: {error.strerror}") from None
+        raise HostError(f"its certificate cannot be saved on this machine: {path}: {error.strerror}") from None
     return path

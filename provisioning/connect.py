@@ -1,7 +1,7 @@
 """A fabric Connection as OpenSSH would make it: the user's whole ssh_config counts, unknown host keys are refused.
 
-fabric reads ssh_config without Include and Match exec, looks at no known_hosts file, and takes every host key. So
-OpenSSH itself is asked (`ssh -G`), and the client gets known_hosts and a policy that refuses.
+fabric ignores Include and Match exec in ssh_config, reads no known_hosts file, and accepts every host key. So OpenSSH
+itself is asked (`ssh -G`), and the client gets known_hosts and a policy that refuses unknown keys.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -16,33 +17,29 @@ from typing import Any, TypeVar
 import paramiko
 from fabric import Config, Connection
 
-from provisioning.errors import UnreachableError
+from provisioning.host_errors import UnreachableError
+from provisioning.safe_text import ssh_name
 
 CONNECT_TIMEOUT_S = 20
 _ResultT = TypeVar("_ResultT")
 
 
 class _RefuseUnknown(paramiko.MissingHostKeyPolicy):
-    """Refuses a host key that no known_hosts file has, and says how to accept it."""
+    """Refuses a host key that is in no known_hosts file, and says how to accept it."""
 
-    def __init__(self, destination: str, port: int, ssh_config: str | None) -> None:
-        self._accept = " ".join(
-            word
-            for word in ("ssh", *(("-F", ssh_config) if ssh_config else ()), *_port_option(destination), "--")
-            if word
-        )
-        self._destination = destination
-        self._port = port
+    def __init__(self, destination: str, ssh_config: str | None) -> None:
+        host, _ = split_port(destination)
+        words = ("ssh", *(("-F", ssh_config) if ssh_config else ()), *_port_option(destination), "--", host, "exit")
+        self._accept = shlex.join(words)
 
     def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> None:
         digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
-        host, _ = split_port(self._destination)
         raise UnreachableError(
             f"its host key is not known: {key.get_name()} SHA256:{digest}\n"
-            f"  Compare that with what the host itself says (on its console: ssh-keygen -lf "
+            f"  Compare it with the host's own answer (on its console: ssh-keygen -lf "
             f"/etc/ssh/ssh_host_{_key_file(key)}_key.pub).\n"
-            f"  This accepts it, after showing it once more:\n"
-            f"    {self._accept} {host} exit"
+            f"  This command shows it again and asks whether to accept it:\n"
+            f"    {self._accept}"
         )
 
 
@@ -52,7 +49,7 @@ def _key_file(key: paramiko.PKey) -> str:
 
 
 def split_port(destination: str) -> tuple[str, int | None]:
-    """`[user@]host[:port]`, as fab -H takes it, without and with its port; an IPv6 address needs brackets for one."""
+    """`[user@]host[:port]` as (`[user@]host`, port or None); an IPv6 address with a port needs brackets."""
     host, colon, port = destination.rpartition(":")
     if colon and port.isdigit() and (":" not in host or host.endswith("]")):
         user, at, name = host.rpartition("@")
@@ -69,13 +66,19 @@ def _port_option(destination: str) -> tuple[str, ...]:
 def ssh_settings(destination: str, ssh_config: str | None = None) -> dict[str, list[str]]:
     """OpenSSH's settings for `destination`: lower-case keyword -> values. Raises UnreachableError."""
     host, _ = split_port(destination)
+    try:
+        ssh_name(host)
+    except ValueError as error:
+        raise UnreachableError(str(error)) from None
     command = ["ssh", "-G", *(("-F", ssh_config) if ssh_config else ()), *_port_option(destination), "--", host]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CONNECT_TIMEOUT_S, check=False)
     except FileNotFoundError:
-        raise UnreachableError("the ssh client is not installed here (apt-get install openssh-client)") from None
+        raise UnreachableError(
+            "the ssh client is not installed on this machine (apt-get install openssh-client)"
+        ) from None
     if done.returncode != 0:
-        raise UnreachableError(f"ssh cannot make sense of '{destination}': {done.stderr.strip()}")
+        raise UnreachableError(f"ssh does not understand '{destination}': {done.stderr.strip()}")
     settings: dict[str, list[str]] = {}
     for line in done.stdout.splitlines():
         keyword, _, value = line.partition(" ")
@@ -86,9 +89,9 @@ def ssh_settings(destination: str, ssh_config: str | None = None) -> dict[str, l
 def connect(
     destination: str, config: Config, ssh_config: str | None = None, jumps: Sequence[str] | None = None
 ) -> Connection:
-    """A Connection to `destination`, opened when first used. `config` has what fab's own options say (keys, passwords).
+    """A Connection to `destination`, opened at its first use. `config` holds fab's own options (keys, passwords).
 
-    Raises UnreachableError when ssh knows no such host.
+    Raises UnreachableError when ssh does not understand the destination.
     """
     found = ssh_settings(destination, ssh_config)
     if jumps is None:
@@ -101,7 +104,7 @@ def connect(
         gateway = command
     port = int(found["port"][0])
     connection = Connection(
-        # fabric takes a bare address here, IPv6 included, and must not look it up in ssh_config a second time.
+        # A bare address, also for IPv6. fabric must not look it up in ssh_config a second time.
         host=found["hostname"][0],
         user=found["user"][0],
         port=port,
@@ -117,7 +120,7 @@ def connect(
         expanded = os.path.expanduser(path)
         if os.path.isfile(expanded):
             connection.client.load_system_host_keys(expanded)
-    connection.client.set_missing_host_key_policy(_RefuseUnknown(destination, port, ssh_config))
+    connection.client.set_missing_host_key_policy(_RefuseUnknown(destination, ssh_config))
     return connection
 
 
@@ -132,7 +135,7 @@ def _login(found: dict[str, list[str]], config: Config) -> dict[str, Any]:
     login: dict[str, Any] = dict(config.connect_kwargs)
     keys = [os.path.expanduser(path) for path in found.get("identityfile", [])]
     login.setdefault("key_filename", [path for path in keys if os.path.isfile(path)])
-    # With the keys that ssh names there is nothing left to look for.
+    # ssh has named the keys: paramiko must not search for others.
     login["look_for_keys"] = False
     login["allow_agent"] = (
         found.get("identitiesonly", ["no"])[0] != "yes" and found.get("identityagent", [""])[0] != "none"
@@ -141,13 +144,13 @@ def _login(found: dict[str, list[str]], config: Config) -> dict[str, Any]:
 
 
 def reaching(connection: Connection, action: Callable[[], _ResultT]) -> _ResultT:
-    """`action()`, with everything that ssh may say about the way there as an UnreachableError."""
+    """`action()`; every ssh failure on the way to the host becomes an UnreachableError."""
     try:
         return action()
     except paramiko.BadHostKeyException as error:
         raise UnreachableError(
-            f"its host key has changed: {error}\n  If the host was installed anew: ssh-keygen -R '{error.hostname}', "
-            f"then accept the new key with ssh"
+            f"its host key has changed: {error}\n  If the host was reinstalled, run ssh-keygen -R "
+            f"{shlex.quote(error.hostname)} and accept the new key with ssh"
         ) from None
     except paramiko.AuthenticationException as error:
         raise UnreachableError(

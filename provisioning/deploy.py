@@ -1,4 +1,4 @@
-"""deploy: the worker container of images/ instead of packages; the image goes over ssh, no registry is asked."""
+"""deploy: a worker container from images/ instead of packages. The image is sent over ssh, without a registry."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 from distcc_common.errors import ConfigurationError
 from provisioning import service
-from provisioning.errors import HostError
-from provisioning.kinds import DISTCCD, Kind
+from provisioning.daemon_kinds import DISTCCD, DaemonKind
+from provisioning.host_errors import HostError
+from provisioning.host_settings import HostSettings
 from provisioning.provision import allowed_networks, check_ports_free, known_as
 from provisioning.record import Record
-from provisioning.settings import WorkerSettings
 from provisioning.steps import Host
 
 CONTAINER = "distcc-worker"
@@ -34,27 +34,29 @@ def local_image_id(image: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise ConfigurationError(
-            "deploy sends an image of this machine's Docker engine, and docker is not here"
+            "deploy sends an image from this machine's Docker engine, and this machine has no docker command"
         ) from None
     if done.returncode != 0:
         how = f"images/build.py{' --distplusplusd' * ('distplusplusd' in image)}"
-        raise ConfigurationError(f"there is no image {image} here ({how} builds it): {done.stderr.strip()}")
+        raise ConfigurationError(f"this machine has no image {image} ({how} builds it): {done.stderr.strip()}")
     return done.stdout.strip()
 
 
-def deploy(host: Host, settings: WorkerSettings, kind: Kind, ports: tuple[int, ...], image: str, image_id: str) -> None:
+def deploy(
+    host: Host, settings: HostSettings, kind: DaemonKind, ports: tuple[int, ...], image: str, image_id: str
+) -> None:
     """Runs `image` on the host as a worker. Raises HostError."""
     client = host.remote.open()
     known = known_as(host, kind, in_container=True)
     known = dataclasses.replace(known, daemon=kind.name, ports=ports)
     if not host.ask("engine", f"engine={service.ENGINE} && $engine version").ok:
-        raise HostError("has neither docker nor podman that answers (apt-get install docker.io, dnf install podman)")
-    if not host.ask("image", f"{service.ENGINE} image inspect {image_id}").ok:
+        raise HostError("it has no working docker or podman (apt-get install docker.io, dnf install podman)")
+    if not host.ask("image", f"{service.ENGINE} image inspect {shlex.quote(image_id)}").ok:
         host.changes.append(f"image {image}")
         if host.dry_run:
             host.say(f"would change: image {image} sent over ssh")
         else:
-            # First the record: an image that came half way, and is known to nobody, would stay after `remove`.
+            # The record comes first: an image that arrived without it would stay after `remove`.
             known = dataclasses.replace(known, images=(*known.images, image_id))
             host.save(known)
             load = f"exec {service.ENGINE} load"
@@ -65,12 +67,12 @@ def deploy(host: Host, settings: WorkerSettings, kind: Kind, ports: tuple[int, .
 
 
 def compilers_there(host: Host) -> list[str]:
-    """Names of the compilers that the daemon in the container can run."""
+    """The names of the compilers that the daemon in the container can run."""
     return host.remote.run("compilers", f"{service.ENGINE} exec {CONTAINER} ls /usr/lib/distcc").words
 
 
-def _arguments(settings: WorkerSettings, kind: Kind, ports: Sequence[int], allow: Sequence[str]) -> list[str]:
-    """docker-run(1): what the image needs, and nothing that it can do without."""
+def _arguments(settings: HostSettings, kind: DaemonKind, ports: Sequence[int], allow: Sequence[str]) -> list[str]:
+    """Options of docker-run(1): only what the image needs."""
     if kind is DISTCCD:
         variables = {"DISTCC_WORKER_ALLOW": " ".join(allow) or "loopback"}
         more = ["--stop-timeout", "12", "--volume", f"{CONTAINER}:/var/lib/distcc-worker"]
@@ -108,7 +110,7 @@ def _ensure_container(host: Host, known: Record, arguments: list[str], image_id:
         return
     if known.container is None:
         if host.ask("container", f"{service.ENGINE} inspect {CONTAINER}").ok:
-            raise HostError(f"a container {CONTAINER} is there that is not ours")
+            raise HostError(f"it has a container {CONTAINER} that `fab deploy` did not make")
         check_ports_free(host, known.ports)
     host.save(dataclasses.replace(known, container=CONTAINER))
     run = shlex.join([*arguments, "--label", f"{_LABEL}={digest}", "--name", CONTAINER, image_id])
@@ -126,13 +128,13 @@ exit 1"""
 
 
 def _saved(image: str) -> Iterator[bytes]:
-    """`docker save`, piece by piece. Raises HostError when it fails."""
+    """The output of `docker save` in pieces. Raises HostError when it fails."""
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as save:
         assert save.stdout  # noqa: S101  (PIPE was asked for)
         try:
             while chunk := save.stdout.read(_CHUNK_BYTES):
                 yield chunk
         finally:
-            save.terminate()  # ends nothing when all was read
+            save.terminate()  # has no effect once everything was read
         if save.wait() != 0:
-            raise HostError(f"image {image}: docker save failed here")
+            raise HostError(f"image {image}: docker save failed on this machine")

@@ -1,14 +1,14 @@
-"""What a host is: one script asks everything that the other steps need to know. Parsing is pure."""
+"""Facts about a host: one script collects everything that the other steps need. Parsing is pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioning.errors import HostError
 from provisioning.families import Family, family_of
+from provisioning.host_errors import HostError
 from provisioning.remote import Remote
 
-# "key=value" lines; a tool that is not there leaves its value empty.
+# Prints "key=value" lines; the value is empty when the tool that would know it is missing.
 SCRIPT = r"""
 if [ -r /etc/os-release ]; then . /etc/os-release; fi
 echo "os_id=$ID"
@@ -46,26 +46,30 @@ class Facts:
 
 
 def gather(remote: Remote) -> Facts:
-    """Asks the host. Raises HostError when it cannot become a worker."""
+    """The facts of this host. Raises HostError when it cannot become a worker."""
     return parse(remote.run("facts", SCRIPT).stdout)
 
 
 def parse(text: str) -> Facts:
-    """The answer of SCRIPT. Raises HostError when the host is of no known family or runs no systemd."""
+    """The facts in SCRIPT's output. Raises HostError for an unknown family and for a host without systemd."""
     values = dict(line.partition("=")[::2] for line in text.splitlines() if "=" in line)
     name = values.get("os_name") or values.get("os_id") or "an unknown system"
     family = family_of(values.get("os_id", ""), values.get("os_like", ""))
     if family is None:
-        raise HostError(f"{name} is neither of Debian's, Fedora's nor Arch's family; `fab deploy` needs only an engine")
+        raise HostError(f"{name} is not of Debian's, Fedora's or Arch's family; try `fab deploy`")
     if values.get("init") != "systemd" or not values.get("systemd"):
         raise HostError(f"its first process is {values.get('init') or 'unknown'}, not systemd; try `fab deploy`")
+    try:
+        systemd, cpus, memory_kib = (int(values[key]) for key in ("systemd", "cpus", "memory_kib"))
+    except (KeyError, ValueError):
+        raise HostError("it does not say how many CPUs and how much memory it has (nproc, /proc/meminfo)") from None
     return Facts(
         family=family,
         os_name=name,
-        systemd=int(values["systemd"]),
+        systemd=systemd,
         container=values.get("virtualization", "none").replace("none", ""),
-        cpus=int(values["cpus"]),
-        memory_mib=int(values["memory_kib"]) // 1024,
+        cpus=cpus,
+        memory_mib=memory_kib // 1024,
         machine=values.get("machine", ""),
         firewall=values.get("firewall", ""),
         selinux_enforces=values.get("selinux") == "Enforcing",

@@ -1,4 +1,4 @@
-"""What differs between the package managers: names of packages, and command lines. Pure.
+"""How the package managers differ: package names and command lines. Pure.
 
 | family | from | distccd | Python | compilers |
 |---|---|---|---|---|
@@ -14,15 +14,18 @@ import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from provisioning.safe_text import package_names
+
 _COMPILER = re.compile(r"(gcc|clang)(-[0-9]+)?")
 
 
 @dataclass(frozen=True)
 class Family:
-    """Command lines for sh, run as root; the lists they print have one package name a line.
+    """Command lines for sh, run as root. Lists are printed with one package name per line.
 
-    `refresh` reads what the archive has. `repair` finishes what an interrupted run left half done. `removable` gets
-    the names of packages and prints those of them that nothing else needs.
+    `refresh` reads the archive's package lists. `repair` finishes an interrupted installation. `removable` prints those
+    of the given packages that nothing else needs. Those that take package names raise ValueError when a package
+    manager could take one for an option.
     """
 
     name: str
@@ -41,38 +44,42 @@ class Family:
     install_remedy: str
 
     def compiler_packages(self, compiler: str) -> tuple[str, ...]:
-        """The packages of "gcc", "gcc-12", "clang" ... for C and C++. Raises ValueError where the family has none."""
+        """The packages for "gcc", "gcc-12", "clang" ... (C and C++). Raises ValueError when the family has none."""
         parts = _COMPILER.fullmatch(compiler)
         if not parts:
-            raise ValueError(f"'{compiler}' is not a compiler that can be asked for (gcc, gcc-N, clang, clang-N)")
+            raise ValueError(f"'{compiler}' is none of gcc, gcc-N, clang, clang-N")
         packages = self._compiler(parts[1], parts[2] or "")
         if packages is None:
-            raise ValueError(f"the archives of {self.name} have one version of {parts[1]}: ask for '{parts[1]}'")
+            raise ValueError(f"the archives of {self.name} have one version of {parts[1]}: use '{parts[1]}'")
         return packages
 
     def install(self, packages: Iterable[str]) -> str:
-        return f"{self._install} {shlex.join(packages)}"
+        return f"{self._install} {_words(packages)}"
 
     def upgrade(self, packages: Iterable[str]) -> str:
-        return f"{self._upgrade} {shlex.join(packages)}"
+        return f"{self._upgrade} {_words(packages)}"
 
     def remove(self, packages: Iterable[str]) -> str:
-        return f"{self._remove} {shlex.join(packages)}"
+        return f"{self._remove} {_words(packages)}"
 
     def available(self, packages: Iterable[str]) -> str:
         """Succeeds when the archive has all of them."""
-        return f"{self._available} {shlex.join(packages)}"
+        return f"{self._available} {_words(packages)}"
 
     def upgradable(self, packages: Iterable[str]) -> str | None:
-        """Prints a line for each that has a newer version; None where single packages are not upgraded."""
-        return self._upgradable and self._upgradable.replace("PACKAGES", shlex.join(packages))
+        """Prints a line for each that has a newer version; None when the family cannot upgrade single packages."""
+        return self._upgradable and self._upgradable.replace("PACKAGES", _words(packages))
 
     def removable(self, packages: Iterable[str]) -> str:
-        return self._removable.replace("PACKAGES", shlex.join(packages))
+        return self._removable.replace("PACKAGES", _words(packages))
+
+
+def _words(packages: Iterable[str]) -> str:
+    return shlex.join(package_names(packages))
 
 
 def family_of(os_id: str, os_like: str) -> Family | None:
-    """By ID and ID_LIKE of os-release(5)."""
+    """The family with this ID or ID_LIKE of os-release(5), or None."""
     for word in (os_id, *os_like.split()):
         for family, ids in _FAMILIES:
             if word in ids:
@@ -104,7 +111,7 @@ _DEBIAN = Family(
     _install=f"{_APT} -o Dpkg::Options::=--force-confold install --no-install-recommends",
     _upgrade=f"{_APT} -o Dpkg::Options::=--force-confold install --only-upgrade --no-install-recommends",
     _remove=f"{_APT} purge",
-    # What apt would remove by itself once none of them is asked for by name.
+    # What apt would remove automatically if none of them had been installed by name.
     _removable=(
         "apt-mark -qq auto PACKAGES >/dev/null && apt-get -s -o APT::AutoRemove::RecommendsImportant=false"
         " -o APT::AutoRemove::SuggestsImportant=false autoremove | sed -n 's/^Remv \\([^ ]*\\).*/\\1/p' | sort -u"
@@ -114,7 +121,7 @@ _DEBIAN = Family(
     _available="apt-cache show --no-all-versions",
     _upgradable="apt-get -s -q install --only-upgrade --no-install-recommends PACKAGES | grep ^Inst",
     _compiler=_debian_compiler,
-    install_remedy="is the package in this release's archive, and can the host reach it?",
+    install_remedy="does this release's archive have the package, and can the host reach the archive?",
 )
 
 _FEDORA = Family(
@@ -127,7 +134,7 @@ _FEDORA = Family(
     _install="dnf -y --setopt=install_weak_deps=False install",
     _upgrade="dnf -y --setopt=install_weak_deps=False upgrade",
     _remove="dnf -y --noautoremove remove",
-    # All of them, or none: rpm names a missing capability, not the package that has it.
+    # All or none: rpm names the missing capability, not the package that provides it.
     _removable="if rpm -e --test PACKAGES >&2; then printf '%s\\n' PACKAGES; fi",
     _available="dnf -q list",
     _upgradable="dnf -q list --upgrades PACKAGES",
@@ -139,7 +146,7 @@ _ARCH = Family(
     name="arch",
     distcc=("distcc",),
     python=("python",),
-    refresh=":",  # a fresh list without a full upgrade would be a partial upgrade, which Arch does not support
+    refresh=":",  # installing from a new list without a full upgrade is a partial upgrade, which Arch does not support
     repair=":",
     installed="pacman -Qq",
     _install="pacman -S --needed --noconfirm",
@@ -149,7 +156,7 @@ _ARCH = Family(
     _available="pacman -Si",
     _upgradable=None,
     _compiler=_arch_compiler,
-    install_remedy="if the package list is old: pacman -Syu there, then run this again",
+    install_remedy="if the package list is old, run pacman -Syu there, then this again",
 )
 
 _FAMILIES = (

@@ -1,4 +1,4 @@
-"""The host's firewall, where one is active: opened for the allowed clients, closed for those that are no more."""
+"""The host's firewall, when one is active: opened for the allowed clients, closed for those removed from the list."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import dataclasses
 import ipaddress
 from collections.abc import Iterable
 
+from provisioning.host_errors import HostError
 from provisioning.record import Record
+from provisioning.safe_text import client_network
 from provisioning.steps import Host
 
 _COMMENT = "distcc-worker"
 
 
 def rules(manager: str, networks: Iterable[str], ports: Iterable[int]) -> tuple[str, ...]:
-    """What shall be open, as "ufw 192.0.2.0/24 3632"; nothing without an active firewall."""
+    """The rules that are to be open, as "ufw 192.0.2.0/24 3632"; none without an active firewall."""
     return tuple(f"{manager} {network} {port}" for network in networks for port in ports) if manager else ()
 
 
 def check(rule: str) -> str:
-    manager, network, port = rule.split()
+    manager, network, port = _parts(rule)
     if manager == "ufw":
         source = network.removesuffix("/32").removesuffix("/128")
         return (
@@ -28,21 +30,32 @@ def check(rule: str) -> str:
 
 
 def open_command(rule: str) -> str:
-    manager, network, port = rule.split()
+    manager, network, port = _parts(rule)
     if manager == "ufw":
         return f"ufw allow proto tcp from {network} to any port {port} comment {_COMMENT}"
     return _firewalld("add", network, port)
 
 
 def close_command(rule: str) -> str:
-    manager, network, port = rule.split()
+    manager, network, port = _parts(rule)
     if manager == "ufw":
         return f"ufw delete allow proto tcp from {network} to any port {port}"
     return _firewalld("remove", network, port)
 
 
-def _firewalld(verb: str, network: str, port: str) -> str:
-    """firewall-cmd(1), for the running firewall and for the one after the next boot."""
+def _parts(rule: str) -> tuple[str, str, int]:
+    """Manager, network and port of a rule, which may come from a record. Raises HostError."""
+    try:
+        manager, network, port = rule.split(" ")
+        if manager not in ("ufw", "firewalld") or not (port.isascii() and port.isdigit()):
+            raise ValueError
+        return manager, client_network(network), int(port)
+    except ValueError:
+        raise HostError(f"its record has a firewall rule of another form: {rule!r}") from None
+
+
+def _firewalld(verb: str, network: str, port: int) -> str:
+    """The firewall-cmd(1) commands for the running firewall and for the next boot."""
     version = ipaddress.ip_network(network).version
     rule = f'rule family="ipv{version}" source address="{network}" port port="{port}" protocol="tcp" accept'
     command = f"firewall-cmd -q --{verb}-rich-rule='{rule}'"
@@ -50,11 +63,11 @@ def _firewalld(verb: str, network: str, port: str) -> str:
 
 
 def ensure(host: Host, record: Record, wanted: tuple[str, ...]) -> Record:
-    """Closes what only the record has, opens what is not open yet; the record after that."""
+    """Closes the rules that only the record has, opens those that are missing. Returns the new record."""
     for rule in record.firewall:
         if rule not in wanted:
             host.ensure(f"firewall closed: {rule}", f"! {{ {check(rule)}; }}", close_command(rule))
-    # First the record: what is opened and not written down would stay open after `remove`.
+    # The record comes first: a rule that it does not have would stay open after `remove`.
     ours = {rule for rule in record.firewall if rule in wanted}
     for rule in wanted:
         if rule not in ours and not host.ask("firewall", check(rule)).ok:

@@ -1,12 +1,12 @@
-"""Packages on a host, with a record of what came with them, even when a run is interrupted."""
+"""Packages on a host, with a record of everything they brought, also when a run is interrupted."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
 
-from provisioning.errors import CommandFailed
 from provisioning.families import Family
+from provisioning.host_errors import CommandFailed
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
 from provisioning.steps import Host
@@ -15,7 +15,7 @@ _ACCOUNTS = "getent passwd | sed 's/:.*//; s/^/user:/'; getent group | sed 's/:.
 
 
 def installed(host: Host, family: Family) -> set[str]:
-    """Names of the installed packages; where one may be installed for two architectures, as name:architecture."""
+    """Names of the installed packages, as name:architecture where a package may be installed for several."""
     return set(host.remote.run("installed packages", family.installed).words)
 
 
@@ -25,7 +25,7 @@ def missing(wanted: Iterable[str], present: set[str]) -> list[str]:
 
 
 def ensure(host: Host, record: Record, family: Family, wanted: Iterable[str]) -> Record:
-    """Installs those of `wanted` that are missing, and finishes an installation that was interrupted."""
+    """Installs those of `wanted` that are missing, and finishes an interrupted installation. Returns the new record."""
     lacking = missing(wanted, installed(host, family))
     if record.before is not None:
         host.say("an earlier run was interrupted while it installed packages")
@@ -44,9 +44,9 @@ def ensure(host: Host, record: Record, family: Family, wanted: Iterable[str]) ->
 
 
 def change(host: Host, record: Record, family: Family, what: str, script: str) -> Record:
-    """Runs `script`, which may bring packages and accounts; the record after that.
+    """Runs `script`, which may bring packages and accounts, and returns the new record.
 
-    What was there before is written down first, so that a run that is cut off loses nothing.
+    What the host had before is recorded first, so that an interrupted run loses nothing.
     """
     if record.before is None:
         record = dataclasses.replace(record, before=tuple(sorted(_inventory(host, family))))
@@ -54,7 +54,7 @@ def change(host: Host, record: Record, family: Family, what: str, script: str) -
     try:
         host.change(what, script, PACKAGES_S)
     finally:
-        # A script that failed may have brought packages all the same.
+        # A script that failed may still have brought packages.
         if not host.dry_run and record.before is not None:
             added = _inventory(host, family) - set(record.before)
             record = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""One piece of work on many hosts at once; each result is a value or the reason why there is none."""
+"""The same work on many hosts at once; each result is a value, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from distcc_common.errors import DistccAutoError
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
+from provisioning.safe_text import visible
 from provisioning.targets import Target
 
 MOST_AT_ONCE = 32
@@ -35,17 +36,17 @@ class Failed:
 
 
 def say(name: str, text: str) -> None:
-    """One remark about one host, whole, whatever the other hosts say at the same time."""
+    """Prints one remark about one host. Remarks of several hosts never mix; control characters are made visible."""
     with _print_lock:
-        print("\n".join(f"{name}: {line}" for line in text.splitlines()), flush=True)
+        print("\n".join(f"{name}: {line}" for line in visible(text).rstrip("\n").split("\n")), flush=True)
 
 
 def on_each(targets: Sequence[Target], work: Callable[[Target], _ValueT]) -> tuple[list[Done[_ValueT]], list[Failed]]:
-    """Runs `work` for every target; those that fail are told of on standard error, and the others go on."""
+    """Runs `work` for every target. Failures are reported on standard error at the end, and stop no other host."""
     done, failed = [], []
     with _ended_by_ctrl_c(), ThreadPoolExecutor(max_workers=min(len(targets), MOST_AT_ONCE)) as pool:
         for target, future in [(target, pool.submit(work, target)) for target in targets]:
-            # Not one long wait: a signal that comes just before Python begins it would not end it.
+            # Short waits: a signal that arrives just before a long wait begins would not interrupt it.
             while not wait([future], timeout=_LOOK_S).done:
                 pass
             try:
@@ -54,13 +55,13 @@ def on_each(targets: Sequence[Target], work: Callable[[Target], _ValueT]) -> tup
                 failed.append(Failed(target, error))
     for failure in failed:
         with _print_lock:
-            print(f"{failure.target.name}: FAILED: {failure.error}", file=sys.stderr, flush=True)
+            print(f"{failure.target.name}: FAILED: {visible(str(failure.error))}", file=sys.stderr, flush=True)
     return done, failed
 
 
 @contextlib.contextmanager
 def _ended_by_ctrl_c() -> Iterator[None]:
-    """Ctrl-C ends us at once. As an exception it would wait for the threads, which a silent host keeps for minutes."""
+    """Ctrl-C exits at once. As an exception it would wait for the threads, which a silent host blocks for minutes."""
     previous = signal.signal(signal.SIGINT, _end)
     try:
         yield
@@ -69,5 +70,5 @@ def _ended_by_ctrl_c() -> Iterator[None]:
 
 
 def _end(*_: object) -> None:
-    os.write(2, b"interrupted; the same command again completes what was begun\n")
+    os.write(2, b"interrupted; run the same command again to complete it\n")
     os._exit(130)

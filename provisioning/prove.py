@@ -1,4 +1,4 @@
-"""The proof that a worker works: distcc-auto itself compiles through the very entry that is printed at the end."""
+"""The proof that a worker works: distcc-auto compiles through the same entry that is printed at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from distcc_auto.hosts import GrpcHost, HostSpec
 from distcc_common.errors import ConfigurationError
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 from provisioning.steps import Host
 
 _PROOF_S = 120
@@ -26,13 +26,13 @@ _SOURCES = {
     "g++": ("proof.cc", "#include <string>\nstd::string proof(int n) { return std::to_string(n); }\n"),
 }
 _SOURCES["clang"], _SOURCES["clang++"] = _SOURCES["gcc"], _SOURCES["g++"]
-# The section .comment of an object, as gcc and clang write it.
+# What gcc and clang write into the section .comment of an object.
 _IDENTITY = re.compile(rb"(?:GCC: \([^)]*\) [0-9.]+|[A-Za-z ]*clang version [0-9.]+[^\0]*)")
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """One compiler: what the object from the worker says made it, and what one made here says."""
+    """One compiler, as the worker's object names it and as this machine's object names it."""
 
     compiler: str
     there: str
@@ -47,16 +47,16 @@ class Proof:
 
 
 def check_tools(specs: Iterable[HostSpec]) -> None:
-    """Raises ConfigurationError when this machine could not prove such workers."""
+    """Raises ConfigurationError when this machine lacks what the proof of such workers needs."""
     if any(isinstance(spec, GrpcHost) for spec in specs) and not importlib.util.find_spec("grpc"):
         raise ConfigurationError(
-            "grpc is not installed here, and grpc:// workers are proved by compiling from here through them "
+            "grpc is not installed on this machine, which proves grpc:// workers by compiling through them "
             "(pip install -e '.[provision,distplusplus]', or --no-proof)"
         )
     for tool in ("distcc", "gcc"):
         if not shutil.which(tool):
             raise ConfigurationError(
-                f"{tool} is not installed here, and every worker is proved by compiling from here through it "
+                f"{tool} is not installed on this machine, which proves every worker by compiling through it "
                 f"(apt-get install {tool}, or --no-proof)"
             )
 
@@ -64,13 +64,15 @@ def check_tools(specs: Iterable[HostSpec]) -> None:
 def prove(
     entry: str, compilers_there: Collection[str], ssh_config: str | None = None, certificate: str | None = None
 ) -> Proof:
-    """Compiles with each compiler that both sides have, on the worker and nowhere else. Raises HostError.
+    """Compiles on the worker, and nowhere else, with each compiler that both sides have. Raises HostError.
 
-    `ssh_config` is the one that fab was given instead of the user's own; `certificate` the file with a grpcs:// host's.
+    `ssh_config` replaces the user's own file; `certificate` is the file with the certificate of a grpcs:// host.
     """
     names = [name for name in _SOURCES if name in compilers_there and shutil.which(name)]
     if not names:
-        raise HostError(f"proof: no compiler is both here and there (there: {', '.join(sorted(compilers_there))})")
+        raise HostError(
+            f"proof: this machine has none of the worker's compilers ({', '.join(sorted(compilers_there)) or 'none'})"
+        )
     started_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="distcc-auto-proof-") as directory:
         for file, text in set(_SOURCES.values()):
@@ -88,7 +90,7 @@ def prove(
             raise HostError(f"proof: compiling through {entry} failed{_why(done, directory)}")
         compiled = []
         for name in names:
-            # A name that is a masquerade of distcc here compiles here, too.
+            # DISTCC_HOSTS: the name may be a masquerade of distcc, and must compile on this machine all the same.
             _run(
                 [name, "-c", _SOURCES[name][0], "-o", "here.o"], directory, environment | {"DISTCC_HOSTS": "localhost"}
             )
@@ -114,7 +116,7 @@ def _environment(entry: str, directory: str) -> dict[str, str]:
 
 
 def _ssh_with(ssh_config: str, directory: str) -> str:
-    """A directory with an ssh that reads `ssh_config`."""
+    """A directory with an `ssh` command that reads `ssh_config`."""
     path = os.path.join(directory, "bin", "ssh")
     os.mkdir(os.path.dirname(path))
     with open(path, "w", encoding="utf-8") as script:
@@ -127,7 +129,7 @@ def _ssh_with(ssh_config: str, directory: str) -> str:
 
 
 def _trusting(entry: str, certificate: str, directory: str) -> str:
-    """A directory with a distplusplus.toml that names the certificate: the user's own may not have it yet."""
+    """A configuration directory whose distplusplus.toml names the certificate: the user's own may not name it yet."""
     path = os.path.join(directory, "distplusplus", "distplusplus.toml")
     os.mkdir(os.path.dirname(path))
     with open(path, "w", encoding="utf-8") as file:
@@ -136,7 +138,7 @@ def _trusting(entry: str, certificate: str, directory: str) -> str:
 
 
 def server_line(entry: str, certificate: str) -> str:
-    """What distplusplus.toml(5) has for such a server."""
+    """The entry for such a server in distplusplus.toml(5)."""
     return f"{{ address = {json.dumps(entry)}, ca = {json.dumps(certificate)} }}"
 
 
@@ -154,7 +156,7 @@ def _run(command: list[str], directory: str, environment: Mapping[str, str]) -> 
         )
     except subprocess.TimeoutExpired as error:
         output = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else error.stderr or ""
-        return subprocess.CompletedProcess(command, 124, "", f"{output}no end within {_PROOF_S} s")
+        return subprocess.CompletedProcess(command, 124, "", f"{output}still running after {_PROOF_S} s")
 
 
 def _why(done: subprocess.CompletedProcess[str], directory: str) -> str:
@@ -177,11 +179,12 @@ def _identity(path: str) -> str:
 
 
 def tell_proof(host: Host, proof: Proof) -> None:
-    """Says what was compiled there, and where it differs from what this machine would have made."""
+    """Says what was compiled on the worker, and which compilers differ from this machine's."""
     made = ", ".join(f"{one.compiler} ({one.there})" for one in proof.compiled)
     host.say(f"proved: compiled through {proof.entry} in {proof.duration_s:.1f} s by {made}")
     for one in proof.compiled:
         if one.there != one.here:
             host.warn(
-                f"{one.compiler} is '{one.there}' there and '{one.here}' here: fab sync-compilers {host.remote.name}"
+                f"{one.compiler} is '{one.there}' there and '{one.here}' on this machine: "
+                f"fab sync-compilers {host.remote.name}"
             )

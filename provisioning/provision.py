@@ -1,4 +1,4 @@
-"""A bare host becomes a worker, one step after the other; each step looks before it changes anything."""
+"""Turns a bare host into a worker in steps. Each step looks before it changes anything."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from collections.abc import Sequence
 
 from distcc_auto.hosts import GrpcHost, HostSpec, SshHost
 from distcc_common.errors import ConfigurationError
-from provisioning import certificate, firewall, packages, record, render, service, software
-from provisioning.errors import HostError
+from provisioning import certificate, firewall, packages, record, render, service, software, worker_unit
+from provisioning.daemon_kinds import DISTCCD, DISTPLUSPLUSD, DaemonKind, kind_of, ports_of
 from provisioning.facts import Facts, gather
-from provisioning.kinds import DISTCCD, DISTPLUSPLUSD, Kind, kind_of, ports_of
+from provisioning.host_errors import HostError
+from provisioning.host_settings import THIS_MACHINE, HostSettings, default_jobs, default_nice
 from provisioning.record import Record
-from provisioning.settings import THIS_MACHINE, WorkerSettings, default_jobs, default_nice
+from provisioning.safe_text import account_name, client_network
 from provisioning.steps import Host
 from provisioning.targets import Target
 
-# What a daemon is asked to run by a gcc or clang client; cc and c++ are sent as what they stand for.
+# The names that clients send; cc and c++ are sent as the compilers that they stand for.
 _COMPILER_NAMES = r"([a-z0-9_]+-)*(gcc|g\+\+|clang|clang\+\+)(-[0-9.]+)?"
 _LIST_COMPILERS = (
     f"ls {render.COMPILERS_DIR} /usr/local/bin /usr/bin 2>/dev/null | grep -xE '{_COMPILER_NAMES}' | sort -u"
 )
-# A configuration that sshd does not take must not stay: it would lock everybody out at its next start.
+# A configuration that sshd refuses must not stay: sshd's next start would lock everybody out.
 _RELOAD_SSHD = f"""
 mkdir -p /run/sshd
 if ! $(command -v sshd || echo /usr/sbin/sshd) -t; then rm -f {render.SSHD_FILE}; exit 1; fi
@@ -31,8 +32,8 @@ for unit in ssh sshd; do
 done"""
 
 
-def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
-    """Makes the host a worker as `settings` say. Raises HostError; what was done until then stays and is known."""
+def provision(host: Host, settings: HostSettings, spec: HostSpec) -> Facts:
+    """Makes the host a worker as `settings` say. Raises HostError; earlier steps stay, and the record has them."""
     client = host.remote.open()
     facts = gather(host.remote)
     kind, ports = kind_of(spec), ports_of(spec)
@@ -46,7 +47,7 @@ def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
     if has_tls:
         certificate.check(host)
     if kind is DISTPLUSPLUSD:
-        software.find_python(host)  # one that is too old is told of before anything is changed
+        software.find_python(host)  # raises for one that is too old, before anything changes
     known = dataclasses.replace(known, daemon=kind.name, ports=ports)
     wanted = wanted_packages(facts, kind, settings.compilers, has_tls)
     known = packages.ensure(host, known, facts.family, wanted)
@@ -59,11 +60,9 @@ def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
         host.ensure_absent(render.TLS_DIR)
     jobs = settings.jobs or default_jobs(facts.cpus, facts.memory_mib)
     nice = default_nice(facts.cpus, facts.memory_mib) if settings.nice is None else settings.nice
-    if kind is DISTPLUSPLUSD:
-        daemon = render.distplusplusd(program, ports[0], jobs, nice, allow, has_tls)
-    else:
-        daemon = render.distccd(program, ports, jobs, nice, allow)
-    _ensure_unit(host, facts, daemon)
+    _ensure_journal(host, facts)
+    unit = worker_unit.text(host, facts, kind, program, ports, render.UnitSettings(jobs, nice, allow, has_tls))
+    host.ensure_file(render.UNIT_FILE, unit)
     if settings.tunnel_keys:
         known = _ensure_tunnel_account(host, known, settings.tunnel_keys, tunnel_user, ports)
     else:
@@ -75,7 +74,7 @@ def provision(host: Host, settings: WorkerSettings, spec: HostSpec) -> Facts:
     return facts
 
 
-def known_as(host: Host, kind: Kind, in_container: bool = False) -> Record:
+def known_as(host: Host, kind: DaemonKind, in_container: bool = False) -> Record:
     """The host's record. Raises HostError when the host is a worker of another kind."""
     known = record.read(host.remote)
     if known is None:
@@ -83,19 +82,19 @@ def known_as(host: Host, kind: Kind, in_container: bool = False) -> Record:
     if (known.daemon, bool(known.images)) != (kind.name, in_container):
         made = f"runs {known.daemon}{' in a container' if known.images else ''}"
         raise HostError(
-            f"is, or began to become, a worker that {made}; `fab remove {host.remote.name}` takes that away first"
+            f"it is already a worker, or partly one, that {made}; run `fab remove {host.remote.name}` first"
         )
     return known
 
 
-def _ensure_program(host: Host, kind: Kind) -> str:
-    """The path of what the unit starts."""
+def _ensure_program(host: Host, kind: DaemonKind) -> str:
+    """The path of the program that the unit starts."""
     if kind is DISTCCD:
         return host.ask("distccd", "command -v distccd || echo /usr/bin/distccd").stdout.strip()
     python = software.find_python(host)
     if python is None:
         if not host.dry_run:
-            raise HostError("has no Python that answers, although its package is installed")
+            raise HostError("its Python package is installed, but no python3 runs")
         host.change("distplusplusd, sent over ssh", ":")
         return "/usr/bin/python3"
     software.ensure(host, python)
@@ -103,30 +102,42 @@ def _ensure_program(host: Host, kind: Kind) -> str:
 
 
 def require_clients(target: Target) -> None:
-    """Raises ConfigurationError when nobody would be let in: there is no default, since it would be the wrong one."""
+    """Raises ConfigurationError when nobody could connect. There is no default: any would be wrong for somebody."""
     if isinstance(target.spec, GrpcHost) and target.settings.tunnel_keys:
         raise ConfigurationError(
-            f"{target.name}: there are no tunnels to distplusplusd: no tunnel keys for grpc:// and grpcs:// "
-            "(tunnel_keys = [] in the inventory takes those of [defaults] away)"
+            f"{target.name}: distplusplusd has no tunnels: grpc:// and grpcs:// hosts take no tunnel keys "
+            "(tunnel_keys = [] in the inventory overrides [defaults])"
         )
+    if isinstance(target.spec, SshHost) and target.spec.user and target.settings.tunnel_keys:
+        try:
+            account_name(target.spec.user)
+        except ValueError as error:
+            raise ConfigurationError(f"{target.name}: {error}") from None
     if not (target.settings.allow or target.settings.tunnel_keys or isinstance(target.spec, SshHost)):
         raise ConfigurationError(
             f"{target.name}: who may compile there? Name addresses or networks with --allow (--allow {THIS_MACHINE} "
-            "for this one), or public keys for tunnels with --tunnel-key; in the inventory: allow, tunnel_keys"
+            "for this machine), or public keys for tunnels with --tunnel-key; in the inventory: allow, tunnel_keys"
         )
 
 
 def compilers_there(host: Host) -> list[str]:
-    """Names of the compilers that the daemon on the host can run."""
+    """The names of the compilers that the daemon on the host can run."""
     names = host.remote.run("compilers", _LIST_COMPILERS).words
     return list(dict.fromkeys(names))
 
 
 def allowed_networks(allow: Sequence[str], client: str) -> tuple[str, ...]:
-    if THIS_MACHINE in allow and not client:
-        raise HostError(f"its sshd does not say where we come from: name our address instead of {THIS_MACHINE}")
-    own = f"{client}/128" if ":" in client else f"{client}/32"
-    return tuple(dict.fromkeys(own if network == THIS_MACHINE else network for network in allow))
+    """The networks of `allow`. `client` is this machine's address as the host's sshd reports it. Raises HostError."""
+    own = ""
+    if THIS_MACHINE in allow:
+        try:
+            # A link-local address has a zone there, which is the name of an interface of the host.
+            own = client_network(client.partition("%")[0])
+        except ValueError:
+            raise HostError(
+                f"its sshd does not say from which address this machine connects: name it instead of {THIS_MACHINE}"
+            ) from None
+    return tuple(dict.fromkeys(own if network == THIS_MACHINE else client_network(network) for network in allow))
 
 
 def check_ports_free(host: Host, ports: Sequence[int]) -> None:
@@ -136,7 +147,7 @@ def check_ports_free(host: Host, ports: Sequence[int]) -> None:
     )
     if taken := host.ask("ports", script).stdout.strip():
         raise HostError(
-            f"something else listens on port {' or '.join(map(str, ports))} there:\n  {taken}\n"
+            f"another program listens on port {' or '.join(map(str, ports))} there:\n  {taken}\n"
             "  Stop it, or give the worker other ports (host = in the inventory)"
         )
 
@@ -144,17 +155,17 @@ def check_ports_free(host: Host, ports: Sequence[int]) -> None:
 def _check_tunnel(host: Host, known: Record, facts: Facts, user: str) -> None:
     if not facts.sshd_includes:
         raise HostError(
-            "its sshd does not read /etc/ssh/sshd_config.d/*.conf (OpenSSH before 8.2, or the Include was taken out of "
-            "/etc/ssh/sshd_config), so an account for tunnels cannot be fenced in there"
+            "its sshd does not read /etc/ssh/sshd_config.d/*.conf (OpenSSH before 8.2, or /etc/ssh/sshd_config has no "
+            "Include for it), so an account cannot be limited to tunnels there"
         )
     if known.tunnel_user != user and host.ask("tunnel account", f"getent passwd {shlex.quote(user)}").ok:
         raise HostError(
-            f"the account {user} is there already and is not ours; tunnels through an account that you have need no "
-            'tunnel keys: host = "ssh://USER@HOST" alone'
+            f"the account {user} exists already, and `fab provision` did not make it. For tunnels through your own "
+            'account, give no tunnel keys: host = "ssh://USER@HOST" is enough'
         )
 
 
-def wanted_packages(facts: Facts, kind: Kind, compilers: Sequence[str], has_tls: bool = False) -> list[str]:
+def wanted_packages(facts: Facts, kind: DaemonKind, compilers: Sequence[str], has_tls: bool = False) -> list[str]:
     wanted = list(kind.packages(facts.family))
     for compiler in compilers:
         try:
@@ -169,60 +180,36 @@ def wanted_packages(facts: Facts, kind: Kind, compilers: Sequence[str], has_tls:
 
 
 def ensure_links(host: Host, known: Record) -> Record:
-    """Links for every compiler that may be run: neither daemon runs one without (distcc 3.4, src/serve.c)."""
+    """Makes a link for every compiler: neither daemon runs a compiler without one (distcc 3.4, src/serve.c)."""
     found = host.ask("links", f"{known.kind.links}\n{_LIST_COMPILERS}")
     if host.dry_run and (not found.ok or not found.words[2:]):
         host.change(f"links to the compilers that {known.daemon} may run", ":")
         return known
+    if not found.ok or len(found.words) < 2:
+        raise HostError(f"it has no directory for {known.daemon}'s compilers (is {known.daemon} installed?)")
     directory, target, *names = found.words
-    # distplusplusd looks into COMPILERS_DIR itself; what is only there needs no link.
+    # distplusplusd searches COMPILERS_DIR itself: a compiler that is only there needs no link.
     needs = "command -v $name >/dev/null || continue;" if target == "itself" else ""
-    look = f"for name in {shlex.join(names)}; do {needs} [ -x {directory}/$name ] || echo $name; done"
+    quoted = shlex.quote(directory)
+    look = f"for name in {shlex.join(names)}; do {needs} [ -x {quoted}/$name ] || echo $name; done"
     if lacking := host.ask("links", look).words:
         links = (f"{directory}/{name}" for name in lacking)
         known = dataclasses.replace(known, links=tuple(dict.fromkeys((*known.links, *links))))
         host.save(known)
-        leads_to = "$(command -v $name)" if target == "itself" else target
+        leads_to = "$(command -v $name)" if target == "itself" else shlex.quote(target)
         host.change(
             f"links in {directory}: {' '.join(lacking)}",
-            f"mkdir -p {directory} && for name in {shlex.join(lacking)}; do "
-            f"ln -sfn {leads_to} {directory}/$name || exit 1; done",
+            f"mkdir -p {quoted} && for name in {shlex.join(lacking)}; do "
+            f"ln -sfn {leads_to} {quoted}/$name || exit 1; done",
         )
     return known
 
 
-def _ensure_unit(host: Host, facts: Facts, daemon: render.Service) -> None:
-    refused = _refused_hardening(host)
-    for entry in refused:
-        host.warn(f"systemd there refuses {entry}: the service runs without it")
-    has_namespace = facts.systemd >= render.LOG_NAMESPACE_SYSTEMD
-    if has_namespace:
+def _ensure_journal(host: Host, facts: Facts) -> None:
+    if facts.systemd >= render.LOG_NAMESPACE_SYSTEMD:
         host.ensure_file(render.JOURNAL_FILE, render.journal())
     else:
         host.warn(f"systemd {facts.systemd} has no log namespaces: the log goes to the host's journal")
-    host.ensure_file(render.UNIT_FILE, render.unit(daemon, refused, has_namespace))
-
-
-def _refused_hardening(host: Host) -> tuple[str, ...]:
-    """The entries of render.HARDENING with which systemd there cannot start a process.
-
-    Containers refuse some, a few of them only together: so each is tried on top of those that work.
-    """
-
-    def starts(properties: str) -> str:
-        return f"systemd-run --quiet --wait --collect {properties} /bin/true >/dev/null 2>&1"
-
-    everything = " ".join(f"-p {shlex.quote(entry)}" for entry in render.HARDENING)
-    if host.ask("hardening", starts(everything)).ok:
-        return ()
-    script = f"""
-set --
-while read -r entry; do
-    if {starts('"$@" -p "$entry"')} </dev/null; then set -- "$@" -p "$entry"; else echo "$entry"; fi
-done <<'ENTRIES'
-{chr(10).join(render.HARDENING)}
-ENTRIES"""
-    return tuple(host.remote.run("hardening", script).stdout.splitlines())
 
 
 def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user: str, ports: tuple[int, ...]) -> Record:
@@ -233,10 +220,10 @@ def _ensure_tunnel_account(host: Host, known: Record, keys: Sequence[str], user:
         host.save(known)
     host.ensure(
         f"account {user}, for tunnels only",
-        f"getent passwd {user}",
-        # "*" is no password, and unlike "!" does not lock the account for sshd without PAM.
+        f"getent passwd {shlex.quote(user)}",
+        # "*" permits no password and, unlike "!", does not lock the account for an sshd without PAM.
         f"useradd --system --user-group --no-create-home --home-dir /nonexistent --shell $(command -v nologin)"
-        f" --comment 'tunnels to distccd' --password '*' {user}",
+        f" --comment 'tunnels to distccd' --password '*' {shlex.quote(user)}",
     )
     host.ensure_file(render.KEYS_FILE, "\n".join(keys) + "\n")
     host.ensure_file(render.SSHD_FILE, render.sshd(user, ports), then=_RELOAD_SSHD)
@@ -247,14 +234,15 @@ def ensure_no_tunnel_account(host: Host, known: Record) -> Record:
     host.ensure_absent(render.SSHD_FILE, then=_RELOAD_SSHD)
     host.ensure_absent(render.KEYS_FILE)
     if user := known.tunnel_user:
-        host.ensure(f"no account {user}", f"! getent passwd {user}", f"userdel {user}")
+        quoted = shlex.quote(user)
+        host.ensure(f"no account {user}", f"! getent passwd {quoted}", f"userdel {quoted}")
         known = dataclasses.replace(known, tunnel_user=None)
         host.save(known)
     return known
 
 
 def _ensure_selinux_ports(host: Host, known: Record, ports: Sequence[int]) -> Record:
-    """The policy lets distccd listen on ports of type distccd_port_t, which is 3632 alone (semanage-port(8))."""
+    """SELinux lets distccd listen only on ports of type distccd_port_t, by default 3632 (semanage-port(8))."""
     for port in ports:
         check = f"semanage port -l | grep -E '^distccd_port_t +tcp' | grep -qwF {port}"
         if host.ask("SELinux", check).ok:
@@ -266,7 +254,7 @@ def _ensure_selinux_ports(host: Host, known: Record, ports: Sequence[int]) -> Re
 
 
 def ensure_running(host: Host, known: Record) -> None:
-    """Enabled, running, and started after the last change of its files and of the daemon itself."""
+    """Enables and starts the service, unless it runs and was started after the last change of its files and program."""
     check = f"""
 systemctl is-enabled -q {render.UNIT} && {service.listens(known.ports)} || exit 1
 [ "$(systemctl show -p NeedDaemonReload --value {render.UNIT})" = no ] || exit 1

@@ -1,4 +1,4 @@
-"""Commands on one host, as root, each with a deadline; whatever fails becomes a HostError."""
+"""Commands on one host, as root, each with a deadline. Every failure becomes a HostError."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from invoke.exceptions import AuthFailure, CommandTimedOut, Failure, ThreadExcep
 from invoke.runners import Result
 
 from provisioning.connect import reaching
-from provisioning.errors import CommandFailed, HostError
+from provisioning.host_errors import CommandFailed, HostError
 
 QUICK_S = 60
 PACKAGES_S = 1800
@@ -19,7 +19,7 @@ PACKAGES_S = 1800
 
 @dataclass(frozen=True)
 class Output:
-    """What a command said (standard output and error) and how it ended."""
+    """A command's standard output and error, and its exit status."""
 
     stdout: str
     stderr: str
@@ -35,7 +35,7 @@ class Output:
 
 
 class Remote:
-    """One host. Scripts are for POSIX sh; they run as root, through sudo where the login is not root."""
+    """One host. Scripts are for POSIX sh and run as root: through sudo when the login is another user."""
 
     def __init__(self, name: str, connection: Connection) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class Remote:
         self.sudo_asks = False
 
     def open(self) -> str:
-        """Logs in, finds out how to become root, and returns the address that the host sees us come from.
+        """Logs in, finds out how to become root, and returns this machine's address as the host's sshd sees it.
 
         Raises HostError.
         """
@@ -54,7 +54,7 @@ class Remote:
         self._is_root = uid == "0"
         self.sudo_asks = not self._is_root and "0" not in sudo
         if not self._is_root and not any(sudo):
-            raise HostError(f"{self.connection.user} is not root, and sudo is not installed there")
+            raise HostError(f"{self.connection.user} is not root, and the host has no sudo")
         if self.sudo_asks and self.connection.config.sudo.password is None:
             raise HostError(
                 f"sudo wants {self.connection.user}'s password there: run fab again with --prompt-for-sudo-password"

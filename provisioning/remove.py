@@ -1,4 +1,4 @@
-"""Takes away all that provision or deploy brought to a host, and nothing else, in an order that can be interrupted."""
+"""Removes what provision or deploy brought to a host, and nothing else. An interrupted run can be repeated."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import shlex
 
 from provisioning import firewall, packages, record, render, service
+from provisioning.daemon_kinds import DISTPLUSPLUSD
 from provisioning.facts import gather
 from provisioning.families import Family
-from provisioning.kinds import DISTPLUSPLUSD
 from provisioning.provision import ensure_no_tunnel_account
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
@@ -32,13 +32,14 @@ def remove(host: Host) -> None:
 
 def _remove_container(host: Host, known: Record) -> None:
     if name := known.container:
-        volume = f"{service.ENGINE} volume rm {name}"
-        script = f"{service.ENGINE} rm -f {name} && {{ {volume} || :; }}"
-        host.ensure(f"no container {name}", f"! {service.ENGINE} inspect {name}", script, timeout_s=300)
+        quoted = shlex.quote(name)
+        script = f"{service.ENGINE} rm -f {quoted} && {{ {service.ENGINE} volume rm {quoted} || :; }}"
+        host.ensure(f"no container {name}", f"! {service.ENGINE} inspect {quoted}", script, timeout_s=300)
     for image in known.images:
-        check = f"! {service.ENGINE} image inspect {image}"
-        # One that another container uses by now stays.
-        host.ensure(f"no image {image[:19]}", check, f"{service.ENGINE} rmi {image} || :", timeout_s=300)
+        quoted = shlex.quote(image)
+        check = f"! {service.ENGINE} image inspect {quoted}"
+        # An image that another container uses by now stays.
+        host.ensure(f"no image {image[:19]}", check, f"{service.ENGINE} rmi {quoted} || :", timeout_s=300)
 
 
 def _remove_worker(host: Host, known: Record) -> None:
@@ -54,8 +55,8 @@ def _remove_worker(host: Host, known: Record) -> None:
     for port in known.selinux_ports:
         host.ensure(
             f"SELinux: port {port} is no longer distccd's",
-            f"! semanage port -l -C | grep -E '^distccd_port_t +tcp' | grep -qwF {port}",
-            f"semanage port -d -t distccd_port_t -p tcp {port}",
+            f"! semanage port -l -C | grep -E '^distccd_port_t +tcp' | grep -qwF -- {shlex.quote(port)}",
+            f"semanage port -d -t distccd_port_t -p tcp {shlex.quote(port)}",
         )
     if host.ensure_absent(render.UNIT_FILE):
         host.change(
@@ -80,10 +81,10 @@ def _remove_worker(host: Host, known: Record) -> None:
 
 def _remove_links(host: Host, known: Record) -> None:
     if links := shlex.join(known.links):
-        present = f"for link in {links}; do [ ! -L $link ] || exit 1; done"
-        # Their directory only if that is empty now: else it is the package's.
+        present = f'for link in {links}; do [ ! -L "$link" ] || exit 1; done'
+        # The directory goes only when it is empty now: otherwise it belongs to the package.
         directories = shlex.join(dict.fromkeys(os.path.dirname(link) for link in known.links))
-        script = f"rm -f {links}; rmdir --ignore-fail-on-non-empty {directories} 2>/dev/null; :"
+        script = f"rm -f -- {links}; rmdir --ignore-fail-on-non-empty -- {directories} 2>/dev/null; :"
         host.ensure(f"no links to compilers: {len(known.links)}", present, script)
 
 
@@ -105,11 +106,11 @@ def _remove_packages(host: Host, known: Record, family: Family) -> None:
             else ours
         )
         if kept := [name for name in ours if name not in free]:
-            host.warn(f"packages that something else needs by now stay: {' '.join(kept)}")
+            host.warn(f"these packages stay, since something else needs them by now: {' '.join(kept)}")
         if free:
             host.change(f"packages removed: {len(free)}", family.remove(free), PACKAGES_S)
     for account in known.accounts:
         kind, _, name = account.partition(":")
         database, tool = ("passwd", "userdel") if kind == "user" else ("group", "groupdel")
         quoted = shlex.quote(name)
-        host.ensure(f"no {kind} {name}", f"! getent {database} {quoted}", f"{tool} {quoted}")
+        host.ensure(f"no {kind} {name}", f"! getent {database} -- {quoted}", f"{tool} -- {quoted}")

@@ -1,4 +1,4 @@
-"""From HOST arguments and the inventory to the hosts that a task works on. Pure but for reading the files."""
+"""From HOST arguments and the inventory to the hosts of a task. Pure except that it reads the files."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from distcc_auto import inventory
-from distcc_auto.hosts import GrpcHost, HostSpec, SshHost, address, parse_hosts
+from distcc_auto.hosts import GrpcHost, HostSpec, SshHost, parse_hosts
+from distcc_common import addresses
 from distcc_common.errors import ConfigurationError
 from provisioning.connect import split_port
-from provisioning.kinds import kind_of, ports_of
+from provisioning.daemon_kinds import kind_of, ports_of
+from provisioning.host_settings import HostSettings, checked_settings
 from provisioning.render import TUNNEL_USER
-from provisioning.settings import WorkerSettings, worker_settings
 
 
 @dataclass(frozen=True)
 class Target:
-    """One host: what it is called, where ssh logs in, where its daemon is (to be), and how it shall be.
+    """One host: its name, where ssh logs in, the entry of its daemon, and its settings.
 
-    `is_listed`: it is of the inventory, whose `host` is then the entry for DISTCC_AUTO_HOSTS as it stands.
+    `is_listed`: the inventory has it, and its `host` there is the entry for DISTCC_AUTO_HOSTS, unchanged.
     """
 
     name: str
     destination: str
     spec: HostSpec
-    settings: WorkerSettings
+    settings: HostSettings
     is_listed: bool
 
     def entries(self, hostname: str, tunnel: tuple[str, int | None] = (TUNNEL_USER, None)) -> tuple[str, ...]:
-        """What DISTCC_AUTO_HOSTS may hold for this host, the best way first; its address is `hostname`.
+        """The possible entries of DISTCC_AUTO_HOSTS for this host, the best first; its address is `hostname`.
 
-        `tunnel` is the account that tunnels log in as, and the port of its sshd where that is not the host's own.
+        `tunnel` is the account for tunnels, and the port of its sshd if that is not the host's own.
         """
         if self.is_listed:
             return (self.spec.text,)
@@ -39,15 +40,15 @@ class Target:
         ports = () if own == kind_of(self.spec).usual_ports else own
         found = []
         if self.settings.allow:
-            # ssh_config's names mean nothing to distcc.
-            name = address(hostname, 0).removesuffix(":0")
+            # distcc does not know the names of ssh_config.
+            name = addresses.join(hostname, 0).removesuffix(":0")
             scheme = self.spec.kind if isinstance(self.spec, GrpcHost) else "tcp"
             found.append(f"{scheme}://{name}{''.join(f':{port}' for port in ports)}")
         if isinstance(self.spec, SshHost):
             found.append(self.spec.text)
         elif self.settings.tunnel_keys:
             host, ssh_port = split_port(self.destination)
-            name = address(host.rpartition("@")[2], tunnel[1] or ssh_port or 0).removesuffix(":0")
+            name = addresses.join(host.rpartition("@")[2], tunnel[1] or ssh_port or 0).removesuffix(":0")
             found.append(f"ssh://{tunnel[0]}@{name}{''.join(f'/{port}' for port in ports)}")
         return tuple(found)
 
@@ -59,7 +60,7 @@ def find_targets(
     options: Mapping[str, object],
     environ: Mapping[str, str],
 ) -> tuple[Target, ...]:
-    """The hosts that `words` and `group` name, each once, with `options` over what the inventory says.
+    """The hosts that `words` and `group` name, each once. `options` override the inventory.
 
     Raises ConfigurationError.
     """
@@ -74,7 +75,7 @@ def find_targets(
         else:
             targets[word] = _unlisted(word, {**(listed.defaults if listed else {}), **options})
     if not targets:
-        raise ConfigurationError("no hosts: name them (fab TASK HOST...), or a group of the inventory with --group")
+        raise ConfigurationError("no hosts: name some (fab TASK HOST...), or a group of the inventory with --group")
     return tuple(targets.values())
 
 
@@ -88,23 +89,23 @@ def _inventory(path: str | None, group: str | None, environ: Mapping[str, str]) 
 
 
 def _listed(entry: inventory.Entry, path: str, options: Mapping[str, object]) -> Target:
-    settings = worker_settings({**entry.settings, **options}, f"{path}: hosts.{entry.name}")
+    settings = checked_settings({**entry.settings, **options}, f"{path}: hosts.{entry.name}")
     return Target(entry.name, settings.ssh or _ssh_destination(entry.spec), entry.spec, settings, is_listed=True)
 
 
 def _unlisted(word: str, table: Mapping[str, object]) -> Target:
-    settings = worker_settings({key: value for key, value in table.items() if key != "ssh"}, "options")
+    settings = checked_settings({key: value for key, value in table.items() if key != "ssh"}, "options")
     if "://" in word:
         spec = parse_hosts(word, "HOST")[0]
         return Target(word, _ssh_destination(spec), spec, settings, is_listed=False)
     host = split_port(word)[0].rpartition("@")[2]
-    specs = parse_hosts(address(host, 0).removesuffix(":0"), "HOST")
+    specs = parse_hosts(addresses.join(host, 0).removesuffix(":0"), "HOST")
     if len(specs) != 1:
         raise ConfigurationError(f"'{word}' is not a host")
     return Target(word, word, specs[0], settings, is_listed=False)
 
 
 def _ssh_destination(spec: HostSpec) -> str:
-    """Where an administrator logs in: the user of an ssh:// entry is the one of the tunnels, not of this."""
+    """Where an administrator logs in. The user in an ssh:// entry is the account for tunnels, and is left out."""
     port = spec.ssh_port if isinstance(spec, SshHost) else None
-    return address(spec.hostname, port) if port else spec.hostname
+    return addresses.join(spec.hostname, port) if port else spec.hostname

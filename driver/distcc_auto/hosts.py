@@ -5,61 +5,67 @@ AUTO_HOST_SPEC    = TCP_HOST | SSH_HOST | GRPC_HOST
 TCP_HOST          = [tcp://]HOSTNAME[:DISTCC_PORT[:STATS_PORT]]
 SSH_HOST          = ssh://[SSH_USER@]HOSTNAME[:SSH_PORT][/DISTCC_PORT[/STATS_PORT]]
 GRPC_HOST         = grpc://HOSTNAME[:PORT] | grpcs://HOSTNAME[:PORT]
-HOSTNAME          = ALPHANUMERIC_HOSTNAME | IPv4_ADDRESS | [IPv6_ADDRESS]
+HOSTNAME, and HOSTNAME[:PORT] of a GRPC_HOST, are those of distcc_common/addresses.py.
 """
 
 from __future__ import annotations
 
 import re
-import socket
 from dataclasses import dataclass, field
 
+from distcc_common import addresses
 from distcc_common.errors import ConfigurationError
 
 DISTCC_PORT = 3632
 STATS_PORT = 3633
 GRPC_PORT = 3634
 
-_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
-_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
-# A name whose last label is a number can only be meant as an IPv4 address.
-_LOOKS_LIKE_IPV4 = re.compile(r"([^.]*\.)*[0-9]+\.?")
-_IPV6_ZONE = re.compile(r"[A-Za-z0-9_.-]+")
-_SSH_USER = re.compile(r"[^\s/:\[\]-][^\s/:\[\]]*")
+# What useradd(8) and directories of companies have (me@corp). No character that is special to a shell: the name
+# reaches the command lines that we show to people and those that provisioning runs as root.
+_SSH_USER = re.compile(r"\w[\w.+@-]*")
 
 
 @dataclass(frozen=True)
 class TcpHost:
-    """A worker whose distccd is reached directly; `hostname` of an IPv6 address has no brackets."""
+    """A worker that a distcc client reaches at an address; `hostname` of an IPv6 address has no brackets.
+
+    Hosts of other kinds become such an address on this machine (reach/). What distcc and the user need to know of
+    such an address is data here, so that nothing has to ask which kind the host was. Two values are equal when they
+    are one address.
+    """
 
     hostname: str
     distcc_port: int = DISTCC_PORT
     stats_port: int = STATS_PORT
     text: str = field(default="", compare=False)
-
-    kind = "tcp"
-    # What DISTCC_HOSTS gets behind the slots.
-    distcc_options = ",lzo"
-    # As what the worker's --allow list must include us.
-    client_name = "this machine"
+    # As the user wrote it: tcp, ssh, grpc or grpcs.
+    kind: str = field(default="tcp", compare=False)
+    # What DISTCC_HOSTS gets after the number of slots.
+    distcc_options: str = field(default=",lzo", compare=False)
+    # How long a distcc client may wait for a job's result (DISTCC_IO_TIMEOUT); None leaves it at distcc's own 300 s.
+    io_timeout_s: int | None = field(default=None, compare=False)
+    # How DISTPLUSPLUS_SERVERS names the worker; None where the launcher cannot use it.
+    launcher_server: str | None = field(default=None, compare=False)
+    # What of ours listens at this address, None where it is the worker itself.
+    stand_in: str | None = field(default=None, compare=False)
+    # What the worker's --allow list must include.
+    client_name: str = field(default="this machine", compare=False)
+    # What messages call the stats port, None for its address.
+    stats_name: str | None = field(default=None, compare=False)
 
     @property
     def distcc_address(self) -> str:
         """HOST:PORT as DISTCC_HOSTS wants it, an IPv6 address in brackets."""
-        return address(self.hostname, self.distcc_port)
+        return addresses.join(self.hostname, self.distcc_port)
 
-    @property
-    def stats_address(self) -> str:
-        return address(self.hostname, self.stats_port)
-
-    def stats_peer(self, ip_address: str, /) -> str:
-        """How messages call the stats port at one of the host's addresses."""
-        return address(ip_address, self.stats_port)
+    def stats_peer(self, ip_address: str) -> str:
+        """What messages call the stats port at one of the host's IP addresses."""
+        return self.stats_name or addresses.join(ip_address, self.stats_port)
 
 
 @dataclass(frozen=True)
 class SshHost:
-    """A worker behind sshd; `hostname` may be an alias of ssh_config, ports of None are left to ssh."""
+    """A worker behind sshd; `hostname` may be an alias of ssh_config, a port of None is left to ssh."""
 
     hostname: str
     user: str | None = None
@@ -72,21 +78,8 @@ class SshHost:
 
 
 @dataclass(frozen=True)
-class TunnelledHost(TcpHost):
-    """An SshHost whose tunnel is up: `hostname` and the ports are those of the tunnel's end on this machine."""
-
-    origin: SshHost = field(kw_only=True)
-
-    kind = "ssh"
-    client_name = "127.0.0.1 and ::1, from where its sshd connects"
-
-    def stats_peer(self, _: str, /) -> str:
-        return f"port {self.origin.stats_port} there"
-
-
-@dataclass(frozen=True)
 class GrpcHost:
-    """A distplusplusd; with `tls` what it is sent is encrypted."""
+    """A distplusplusd; with `tls` the connection to it is encrypted."""
 
     hostname: str
     port: int = GRPC_PORT
@@ -99,31 +92,10 @@ class GrpcHost:
 
     @property
     def target(self) -> str:
-        return address(self.hostname, self.port)
+        return addresses.join(self.hostname, self.port)
 
 
-@dataclass(frozen=True)
-class BridgedHost(TcpHost):
-    """A GrpcHost behind the bridge: `hostname` and the ports are those of the bridge on this machine."""
-
-    origin: GrpcHost = field(kw_only=True)
-
-    # Between two processes of one machine, compressing costs more than it saves.
-    distcc_options = ""
-
-    @property
-    def kind(self) -> str:  # type: ignore[override]
-        return self.origin.kind
-
-
-# Hosts that run distccd.
-DistccdHost = TcpHost | SshHost
-HostSpec = DistccdHost | GrpcHost
-
-
-def address(hostname: str, port: int) -> str:
-    """HOST:PORT, an IPv6 address in brackets."""
-    return f"[{hostname}]:{port}" if ":" in hostname else f"{hostname}:{port}"
+HostSpec = TcpHost | SshHost | GrpcHost
 
 
 def parse_hosts(text: str, source: str = "DISTCC_AUTO_HOSTS") -> tuple[HostSpec, ...]:
@@ -154,13 +126,13 @@ def _parse_host(entry: str) -> HostSpec:
 
 
 def _parse_tcp(text: str, entry: str) -> TcpHost:
-    hostname, rest = _split_hostname(text)
+    hostname, rest = addresses.split_hostname(text)
     before, *ports = rest.split(":")
     if before:
         raise ValueError(f"'{before}' after the host name (expected :DISTCC_PORT[:STATS_PORT])")
     distcc_port, stats_port = _worker_ports(ports, "an IPv6 address needs brackets: [::1]")
     # To distcc the word localhost means "do not distribute".
-    hostname = "127.0.0.1" if hostname.lower() == "localhost" else hostname.lower()
+    hostname = "127.0.0.1" if hostname.lower() == "localhost" else addresses.normalized(hostname)
     return TcpHost(hostname, distcc_port, stats_port, entry)
 
 
@@ -169,77 +141,30 @@ def _parse_ssh(text: str, entry: str) -> SshHost:
     distcc_port, stats_port = _worker_ports(ports, "expected /DISTCC_PORT[/STATS_PORT]")
     user, at, host = destination.rpartition("@")
     if at and not _SSH_USER.fullmatch(user):
-        raise ValueError(f"'{user}' is not a user name")
+        raise ValueError(f"'{user}' is not a user name (set any other one as User in ~/.ssh/config)")
     # Not in lower case: ssh_config's Host patterns tell upper from lower case.
-    hostname, rest = _split_hostname(host)
+    hostname, rest = addresses.split_hostname(host)
     before, colon, ssh_port = rest.partition(":")
     if before:
         raise ValueError(f"'{before}' after the host name (expected :SSH_PORT)")
-    return SshHost(hostname, user if at else None, _port(ssh_port) if colon else None, distcc_port, stats_port, entry)
+    return SshHost(
+        hostname,
+        user if at else None,
+        addresses.parse_port(ssh_port) if colon else None,
+        distcc_port,
+        stats_port,
+        entry,
+    )
 
 
 def _parse_grpc(text: str, entry: str, *, tls: bool) -> GrpcHost:
-    hostname, rest = _split_hostname(text)
-    before, colon, port = rest.partition(":")
-    if before:
-        raise ValueError(f"'{before}' after the host name (expected :PORT)")
-    return GrpcHost(hostname.lower(), _port(port) if colon else GRPC_PORT, tls, entry)
+    hostname, port = addresses.parse(text, GRPC_PORT)
+    return GrpcHost(hostname, port, tls, entry)
 
 
 def _worker_ports(texts: list[str], hint: str) -> tuple[int, int]:
     """The ports of distccd's jobs and of its statistics."""
     if len(texts) > 2:
         raise ValueError(f"more than two ports after the host ({hint})")
-    ports = [_port(text) for text in texts]
+    ports = [addresses.parse_port(text) for text in texts]
     return ports[0] if ports else DISTCC_PORT, ports[1] if len(ports) > 1 else STATS_PORT
-
-
-def _split_hostname(text: str) -> tuple[str, str]:
-    """The host name, and what follows it."""
-    if text.startswith("["):
-        inside, bracket, rest = text[1:].partition("]")
-        if not bracket:
-            raise ValueError("'[' without ']'")
-        return _ipv6(inside), rest
-    if _is_ipv6(text):
-        raise ValueError("an IPv6 address needs brackets, as in [::1]")
-    name, colon, rest = text.partition(":")
-    return _hostname(name), colon + rest
-
-
-def _hostname(name: str) -> str:
-    if not name:
-        raise ValueError("the host name is missing")
-    if _LOOKS_LIKE_IPV4.fullmatch(name):
-        try:
-            socket.inet_pton(socket.AF_INET, name)
-        except OSError:
-            raise ValueError(f"'{name}' is not an IPv4 address") from None
-        return name
-    if len(name) > 253 or not _NAME.fullmatch(name):
-        raise ValueError(f"'{name}' is not a host name")
-    return name
-
-
-def _ipv6(text: str) -> str:
-    literal, percent, zone = text.partition("%")
-    try:
-        packed = socket.inet_pton(socket.AF_INET6, literal)
-    except (OSError, ValueError):
-        packed = b""
-    if not packed or (percent and not _IPV6_ZONE.fullmatch(zone)):
-        raise ValueError(f"'{text}' is not an IPv6 address")
-    return socket.inet_ntop(socket.AF_INET6, packed) + percent + zone
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        return bool(socket.inet_pton(socket.AF_INET6, text))
-    except (OSError, ValueError):
-        return False
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
-        raise ValueError(f"'{text}' is not a port (1 to 65535)")
-    return int(text)

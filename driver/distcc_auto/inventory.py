@@ -12,7 +12,7 @@
     farm = ["worker-1", "worker-2"]
 
 `host` is of the grammar in hosts.py. Every other key of a host is a setting for `fab provision` and is kept here as it
-stands: provisioning/settings.py knows what it means.
+stands: provisioning/host_settings.py knows what it means.
 """
 
 from __future__ import annotations

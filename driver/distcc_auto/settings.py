@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from distcc_auto import hosts
-from distcc_common import limits
+from distcc_common import config_files, limits
 from distcc_common.errors import ConfigurationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing costs 3 ms to import
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 PREFIX = "DISTCC_AUTO_"
 SYSTEM_FILE = "/etc/distcc-auto/config.toml"
@@ -60,10 +65,10 @@ def load(environ: Mapping[str, str], system_file: str = SYSTEM_FILE) -> Settings
     values = _collect(environ, system_file)
 
     def number(key: str, default: int, most: int) -> int:
-        return _number(values[key], most) if key in values else default
+        return _read(values[key], config_files.whole_number(0, most)) if key in values else default
 
     def seconds(key: str, default_s: float) -> float:
-        return _seconds(values[key]) if key in values else default_s
+        return _read(values[key], config_files.seconds(_MAX_TIMEOUT_S)) if key in values else default_s
 
     own_cpus = limits.cpus().cpus
     return Settings(
@@ -79,14 +84,8 @@ def load(environ: Mapping[str, str], system_file: str = SYSTEM_FILE) -> Settings
 
 
 def user_file(environ: Mapping[str, str]) -> str | None:
-    """The user's configuration file (XDG base directory specification), None without a home directory."""
-    base = environ.get("XDG_CONFIG_HOME") or ""
-    if not os.path.isabs(base):
-        home = environ.get("HOME")
-        if not home:
-            return None
-        base = os.path.join(home, ".config")
-    return os.path.join(base, "distcc-auto", "config.toml")
+    """The user's config.toml, None without a home directory."""
+    return config_files.user_file(environ, "distcc-auto", "config.toml")
 
 
 def _collect(environ: Mapping[str, str], system_file: str) -> dict[str, _Value]:
@@ -102,19 +101,7 @@ def _collect(environ: Mapping[str, str], system_file: str) -> dict[str, _Value]:
 
 
 def _read_file(path: str) -> Iterator[tuple[str, _Value]]:
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    import tomllib  # noqa: PLC0415  (10 ms, needed by those who have a file)
-
-    try:
-        table = tomllib.loads(content.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+    table = config_files.read_toml(path) or {}
     for name, value in table.items():
         key = name.upper().removeprefix(PREFIX)
         source = f"{path}: {name}"
@@ -134,6 +121,10 @@ def _toml_text(value: object, key: str, source: str) -> str:
     raise ConfigurationError(f"{source}: expected {expected}, got {value!r}")
 
 
+def _read(value: _Value, reader: Callable[[object], T]) -> T:
+    return config_files.read_value(reader, value.text, value.source)
+
+
 def _hosts(value: _Value | None) -> tuple[hosts.HostSpec, ...]:
     specs = hosts.parse_hosts(value.text, value.source) if value else ()
     if not specs:
@@ -142,22 +133,3 @@ def _hosts(value: _Value | None) -> tuple[hosts.HostSpec, ...]:
             f'{PREFIX}HOSTS="worker-1 worker-2:3632:3633"'
         )
     return specs
-
-
-def _number(value: _Value, most: int) -> int:
-    text = value.text.strip()
-    if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and int(text) <= most:
-        return int(text)
-    raise ConfigurationError(f"{value.source}: '{value.text}' is not a whole number from 0 to {most}")
-
-
-def _seconds(value: _Value) -> float:
-    try:
-        seconds = float(value.text)
-    except ValueError:
-        seconds = 0.0
-    if 0 < seconds <= _MAX_TIMEOUT_S:
-        return seconds
-    raise ConfigurationError(
-        f"{value.source}: '{value.text}' is not a number of seconds (above 0, at most {_MAX_TIMEOUT_S:g})"
-    )

@@ -12,10 +12,11 @@ import pytest
 
 from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration import source_packages
+from tests.integration.addresses import loopback
 from tests.integration.sandbox import Sandbox, wait_until
 
 # Different sizes, each on an address of its own, so that logs, locks and messages tell them apart.
-_WORKERS = {"127.0.1.1": 4, "127.0.1.2": 2, "127.0.1.3": 2}
+_WORKERS = {loopback(1): 4, loopback(2): 2, loopback(3): 2}
 
 
 @pytest.fixture(scope="session")

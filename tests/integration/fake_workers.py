@@ -8,6 +8,8 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
+from tests.integration.addresses import NOBODY
+
 GOOD_REPLY = b"""HTTP/1.0 200 OK
 Content-Type: text/plain
 
@@ -26,7 +28,7 @@ dcc_compile_ok 0
 class FakePort:
     """Listens on `address` and hands each connection, with the request read, to `behave`; closes it afterwards."""
 
-    def __init__(self, behave: Callable[[socket.socket, threading.Event], None], address: str = "127.0.1.9") -> None:
+    def __init__(self, behave: Callable[[socket.socket, threading.Event], None], address: str = NOBODY) -> None:
         self.stopped = threading.Event()
         self._behave = behave
         self._listener = socket.create_server((address, 0))
@@ -128,7 +130,7 @@ def with_stats(**values: object) -> bytes:
 
 
 @contextlib.contextmanager
-def black_hole(address: str = "127.0.1.9") -> Iterator[str]:
+def black_hole(address: str = NOBODY) -> Iterator[str]:
     """An address whose connection attempts get no answer at all: a listener whose queue is full drops them."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from distcc_auto.answers import Ready
 from distcc_auto.demo.loopback import LoopbackWorker, free_ports
 from distcc_auto.hosts import TcpHost
-from distcc_auto.probe import Ready, probe
+from distcc_auto.probe import probe
 from tests.integration import fake_workers
+from tests.integration.addresses import NOBODY
 from tests.integration.fake_workers import GOOD_REPLY, FakePort, with_stats
 from tests.integration.sandbox import DISTCC_AUTO, JobCount, Sandbox, wait_until
 
@@ -36,8 +38,8 @@ def _refusals(stderr: str) -> list[str]:
 
 @contextlib.contextmanager
 def _refusing() -> Iterator[str]:
-    (port,) = free_ports("127.0.1.9", 1)
-    yield f"127.0.1.9:1:{port}"
+    (port,) = free_ports(NOBODY, 1)
+    yield f"{NOBODY}:1:{port}"
 
 
 @contextlib.contextmanager
@@ -130,12 +132,14 @@ def _listens(address: str, port: int) -> bool:
 
 def test_distccd_that_denies_us_is_dropped(project: Sandbox, workers: list[LoopbackWorker]) -> None:
     count = JobCount(workers)
-    with _distccd(project, "127.0.1.9", "127.0.2.1") as (job_port, stats_port):
-        project.environ["DISTCC_AUTO_HOSTS"] += f" 127.0.1.9:{job_port}:{stats_port}"
+    with _distccd(project, NOBODY, "127.0.2.1") as (job_port, stats_port):
+        project.environ["DISTCC_AUTO_HOSTS"] += f" {NOBODY}:{job_port}:{stats_port}"
         done = project.distcc_auto("make")
     assert done.returncode == 0, done
     (line,) = _refusals(done.stderr)
-    assert re.fullmatch(rf"distcc-auto: 127\.0\.1\.9:{job_port}:{stats_port}: answer: .*--allow list.*", line), line
+    assert re.fullmatch(rf"distcc-auto: {re.escape(NOBODY)}:{job_port}:{stats_port}: answer: .*--allow list.*", line), (
+        line
+    )
     count.all_of(_FILES)
 
 
@@ -205,6 +209,6 @@ def test_free_memory_of_a_worker_cuts_its_slots(sandbox: Sandbox) -> None:
         document = sandbox.json("--dry-run", "--json", "make", env={"DISTCC_AUTO_PREPROCESSOR_SATURATION_JOBS": "0"})
         unlimited = sandbox.json("hosts", "--json", env={"DISTCC_AUTO_COMPILER_MEMORY": "0"})
     assert document["command"]["argv"] == ["make", "-j", "2"]
-    assert document["command"]["environment"]["DISTCC_HOSTS"] == "127.0.1.9:1234/2,lzo"
+    assert document["command"]["environment"]["DISTCC_HOSTS"] == f"{NOBODY}:1234/2,lzo"
     assert document["hosts"][0]["free_memory_mib"] == 3000
     assert unlimited["hosts"][0]["slots"] == 8

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from distcc_auto.demo.loopback import LoopbackWorker
+from tests.integration.addresses import NETWORK
 from tests.integration.sandbox import PATH, Sandbox
 
 # 8 slots of the workers and 3 saturation jobs.
@@ -207,7 +208,7 @@ def test_early_local_jobs_compile_here(cluster: Sandbox) -> None:
     """One file needs no worker when local jobs are allowed; without them it goes to one."""
     cluster.write_project(2)
     log = cluster.root / "distcc.log"
-    for early, where in (("2", "on localhost"), ("0", "on 127.0.1.")):
+    for early, where in (("2", "on localhost"), ("0", f"on {NETWORK}")):
         log.unlink(missing_ok=True)
         env = {"DISTCC_AUTO_EARLY_LOCAL_JOBS": early, "DISTCC_LOG": str(log), "DISTCC_VERBOSE": "1"}
         done = cluster.distcc_auto("make", "-B", "part0.o", env=env)

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from distcc_auto.demo.loopback import free_ports
+from tests.integration.addresses import NOBODY
 from tests.integration.sandbox import DISTCC_AUTO, Sandbox
 
 
@@ -24,8 +25,8 @@ def _said(sandbox: Sandbox, status: int, *arguments: str, **env: str | None) -> 
 @pytest.fixture
 def dead_host(sandbox: Sandbox) -> Sandbox:
     """A sandbox whose only host refuses connections, with a Makefile that makes `built`."""
-    (port,) = free_ports("127.0.1.9", 1)
-    sandbox.environ["DISTCC_AUTO_HOSTS"] = f"127.0.1.9:1:{port}"
+    (port,) = free_ports(NOBODY, 1)
+    sandbox.environ["DISTCC_AUTO_HOSTS"] = f"{NOBODY}:1:{port}"
     sandbox.write("Makefile", "built: ; touch $@\n")
     return sandbox
 

@@ -6,7 +6,7 @@ import pytest
 
 from distcc_auto.demo.loopback import LoopbackWorker
 from provisioning import prove
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 
 
 def test_a_worker_is_proved_by_what_it_compiled() -> None:
@@ -26,5 +26,5 @@ def test_a_worker_that_does_not_answer_is_not_proved_and_nothing_is_compiled_her
 
 
 def test_no_common_compiler_is_told() -> None:
-    with pytest.raises(HostError, match=r"no compiler is both here and there \(there: gcc-99\)"):
+    with pytest.raises(HostError, match=r"none of the worker's compilers \(gcc-99\)"):
         prove.prove("worker-1", ["gcc-99"])

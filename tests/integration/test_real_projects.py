@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from distcc_auto.demo.loopback import LoopbackWorker
+from tests.integration.addresses import NETWORK, NOBODY
 from tests.integration.sandbox import MASQUERADE_PATH, PATH, JobCount, Sandbox
+
+pytestmark = pytest.mark.long
 
 _LUA_SCRIPT = """
 local words = {}
@@ -72,7 +75,7 @@ def test_lua_is_compiled_on_every_worker_and_only_there(
 def test_a_build_whose_hosts_are_wrong_fails(cluster: Sandbox, lua: Path) -> None:
     """The guard of the other tests: where jobs do not reach a worker, the build does not quietly run here."""
     tree = shutil.copytree(lua / "src", cluster.work / "lua")
-    done = cluster.run(["make", "linux"], env={"PATH": MASQUERADE_PATH, "DISTCC_HOSTS": "127.0.1.9:1/4,lzo"}, cwd=tree)
+    done = cluster.run(["make", "linux"], env={"PATH": MASQUERADE_PATH, "DISTCC_HOSTS": f"{NOBODY}:1/4,lzo"}, cwd=tree)
     assert done.returncode == 2, done
     assert not _objects(tree)
 
@@ -100,7 +103,7 @@ def _assert_built_from_cache(sandbox: Sandbox, objects: list[Path], command: lis
     assert done.returncode == 0, done
     assert _objects(tree) == objects
     # Linking goes through distcc, too, and stays here.
-    assert "127.0.1." not in log.read_text()
+    assert NETWORK not in log.read_text()
 
 
 def _configure_leveldb(sandbox: Sandbox, source: Path, *options: str) -> Path:

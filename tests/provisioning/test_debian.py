@@ -206,7 +206,7 @@ def test_sync_compilers_makes_our_names_mean_our_compilers_there(bare: BareHost,
         (tmp_path / name).symlink_to(f"/usr/bin/{name}")
     (tmp_path / "ssh").symlink_to("/usr/bin/ssh")
     output = bare.fab("sync-compilers", "worker-1", path=str(tmp_path))
-    assert "to distccd gcc is gcc-12" in output
+    assert "for distccd, gcc is gcc-12" in output
     assert "2 of 2 compilers match this machine's" in output
     assert "unchanged" in bare.fab("sync-compilers", "worker-1", path=str(tmp_path))
     assert "proved: compiled through" in bare.fab("provision", "worker-1", "--allow", "this-machine")
@@ -297,6 +297,26 @@ def test_without_tls_the_key_goes_and_the_server_is_confined_all_the_same(bare: 
     assert re.search(r"^3634/tcp +ALLOW +192\.0\.2\.0/24 +# distcc-worker", rules, re.MULTILINE)
     assert not re.search(r"^3634/tcp.*Anywhere", rules, re.MULTILINE)
     assert "compiler=x86_64-linux-gnu-g++ file=proof.cc result=ok" in bare.fab("logs", "worker-1")
+
+
+def test_a_worker_of_the_release_before_is_upgraded_and_serves(bare: BareHost) -> None:
+    """Its unit started another module, which lay elsewhere in the software that it was sent."""
+    unit = "/etc/systemd/system/distcc-worker.service"
+    todays = bare.run(f"cat {unit}")
+    bare.run(
+        f"sed -i 's/-m distplusplus.server /-m distcc_auto.distplusplus.server.main /' {unit} && "
+        "systemctl daemon-reload && cd /usr/local/lib/distplusplusd && mkdir distcc_auto"
+        " && mv distcc_common distplusplus distcc_auto/"
+        " && echo 0.0.9 old >version"
+    )
+    assert "distcc_auto.distplusplus.server.main" in bare.run(f"cat {unit}")
+    output = bare.fab("upgrade", "worker-1")
+    assert f"changed: {unit}" in output
+    assert bare.run(f"cat {unit}") == todays
+    client = Client(f"{bare.address}:3634")
+    with client.channel:
+        assert client.object(compiler="gcc")
+    assert "worker-1: unchanged" in bare.fab("upgrade", "worker-1")
 
 
 def test_distplusplusd_is_drained_resumed_upgraded_and_removed(bare: BareHost, before: dict[str, list[str]]) -> None:

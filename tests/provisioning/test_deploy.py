@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.daemon_kinds import DISTCCD, DISTPLUSPLUSD, KINDS
 from provisioning.deploy import CONTAINER
-from provisioning.kinds import DISTCCD, DISTPLUSPLUSD, KINDS
 from tests.provisioning.bare_host import PASSWORD, ROOT, BareHost, docker
 
 pytestmark = pytest.mark.timeout(400)

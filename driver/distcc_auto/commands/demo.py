@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from distcc_auto.demo.loopback import LoopbackWorker
-from distcc_auto.options import Parser
+from distcc_auto.parser import Parser
 from distcc_common import messages
 
 _WORKER_SLOTS = (2, 4, 8)
@@ -86,7 +86,7 @@ def write_program(directory: str) -> int:
 
 
 def _write(directory: str, name: str, template: str, values: Mapping[str, object]) -> None:
-    text = resources.files("distcc_auto").joinpath("demo_program", template).read_text(encoding="utf-8")
+    text = resources.files("distcc_auto.demo").joinpath("program", template).read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"@{key}@", str(value))
     with open(os.path.join(directory, name), "w", encoding="utf-8") as file:

@@ -1,8 +1,7 @@
-"""The agent: one process a user, started by the first launcher, gone when idle.
+"""The agent: one process for each user, started by the first launcher; it ends when it is idle.
 
-It holds what is worth keeping from one compile to the next: connections to the servers, their load, the compilers'
-identities, which headers are plain. It writes none of the user's files and runs none of his commands: that is the
-launchers' part.
+It keeps what is useful from one compile to the next: connections to the workers, their load, the compilers' identities,
+which headers are plain. It writes none of the user's files and runs none of the user's commands: launchers do that.
 """
 
 from __future__ import annotations
@@ -13,21 +12,19 @@ import gc
 import os
 import signal
 import socket
-import struct
 from typing import Final
 
 from distcc_common import __version__
 from distcc_common.errors import ConfigurationError
-from distplusplus.agent import agent_settings as settings
-from distplusplus.agent import remote_compile as job
-from distplusplus.agent import runtime
-from distplusplus.agent.endings import FailedError
-from distplusplus.agent.launcher_link import FLAG_EXPLAIN, BadRequestError, Connection, LauncherGoneError, Request
+from distplusplus.agent import agent_settings, remote_compile, runtime
+from distplusplus.agent.agent_settings import Settings
+from distplusplus.agent.launcher_link import BadRequestError, Flag, LauncherGoneError, LauncherLink, Request
 from distplusplus.agent.local_compilers import LocalCompilers
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.notices import Notices
 from distplusplus.agent.preprocess.unexpanded import Sources
-from distplusplus.agent.servers.reservations import Scheduler
+from distplusplus.agent.remote_compile import NoFallbackError, Shared
+from distplusplus.agent.servers.scheduler import Scheduler
 from distplusplus.compiler.classify import Local
 
 _KEEP_ALIVE_S: Final = 5.0
@@ -45,18 +42,17 @@ def serve(listener: socket.socket) -> None:
 class _Agent:
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        # The launcher binds it beside its place and moves it there once it listens.
-        self._path = os.path.join(os.path.dirname(listener.getsockname()), runtime.SOCKET)
+        self._path = runtime.socket_path(listener.getsockname())
         self._inode = _inode(self._path)
-        self._tasks: dict[asyncio.Task[None], Connection] = {}
-        self._idle_timeout_s = settings.Settings.idle_timeout_s
+        self._tasks: dict[asyncio.Task[None], LauncherLink] = {}
+        self._idle_timeout_s = Settings.idle_timeout_s
         self._notices = Notices()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._used_s = loop.time()
-        self._shared = job.Shared(Scheduler(), LocalCompilers(), self._notices, LocalSlots(), LocalSlots(), Sources())
+        self._shared = Shared(Scheduler(), LocalCompilers(), self._notices, LocalSlots(), LocalSlots(), Sources())
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._retire)
         self._listener.setblocking(False)
@@ -75,10 +71,10 @@ class _Agent:
             return
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
-        connection = Connection(sock)
-        task = loop.create_task(self._serve(connection))
-        connection.when_gone(task.cancel)
-        self._tasks[task] = connection
+        link = LauncherLink(sock)
+        task = loop.create_task(self._serve(link))
+        link.when_gone(task.cancel)
+        self._tasks[task] = link
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -89,54 +85,55 @@ class _Agent:
         if self._listener.fileno() < 0 and not self._tasks:
             self._ended.set()
 
-    async def _serve(self, connection: Connection) -> None:
+    async def _serve(self, link: LauncherLink) -> None:
         try:
-            if connection.peer_uid != os.getuid():
-                raise BadRequestError(f"a launcher of user {connection.peer_uid}")
-            request = await connection.request()
+            if link.peer_uid != os.getuid():
+                raise BadRequestError(f"a launcher of user {link.peer_uid}")
+            request = await link.request()
             if request is None:
                 self._retire()
                 return
-            await self._answer(connection, request)
+            await self._answer(link, request)
         except LauncherGoneError:
             return
         except BadRequestError as error:
             self._notices.log("warning", str(error))
-        except FailedError as error:
+        except NoFallbackError as error:
             with contextlib.suppress(LauncherGoneError):
-                await connection.send(b"X" + struct.pack("=i", error.status))
+                await link.exit(error.exit_status)
         finally:
-            connection.close()
+            link.close()
 
-    async def _answer(self, connection: Connection, request: Request) -> None:
+    async def _answer(self, link: LauncherLink, request: Request) -> None:
         if request.version != __version__:
             self._notices.log("info", f"a launcher of version {request.version}: this agent, {__version__}, ends")
             self._retire()
-            await connection.send(b"V")
+            await link.refuse_version()
             return
         try:
-            configured = settings.load(request.environ)
+            settings = agent_settings.load(request.environ)
         except ConfigurationError as error:
-            # What is done here anyway must not say more than the compiler: configure's tests look at every line.
-            least = "fatal" if isinstance(await job.classify(request, self._shared), Local) else "error"
-            self._notices.tell("error", f"{error}; compiling here", connection, least)
-            await connection.send(b"L")
+            # A command that would run locally anyway must print only what its compiler prints: configure's tests look
+            # at every line.
+            is_local = isinstance(await remote_compile.classify(request, self._shared), Local)
+            self._notices.tell("error", f"{error}; compiling locally", link, "fatal" if is_local else "error")
+            await link.compile_locally()
             return
-        self._idle_timeout_s = configured.idle_timeout_s
-        self._notices.catch_up(connection)
-        if request.flags & FLAG_EXPLAIN:
+        self._idle_timeout_s = settings.idle_timeout_s
+        self._notices.catch_up(link)
+        if request.flags & Flag.EXPLAIN:
             from distplusplus.agent import explain  # noqa: PLC0415  (seldom)
 
-            await explain.run(connection, request, configured, self._shared)
+            await explain.run(link, request, settings, self._shared)
             return
-        await job.run(connection, request, configured, self._shared)
+        await remote_compile.run(link, request, settings, self._shared)
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(_KEEP_ALIVE_S, self._idle_timeout_s))
-            for connection in self._tasks.values():
-                connection.say_alive()
+            for link in self._tasks.values():
+                link.say_alive()
             if _inode(self._path) != self._inode:
                 self._retire()  # somebody removed our socket, and another agent may have taken our place
             if not self._tasks and loop.time() - self._used_s >= self._idle_timeout_s:

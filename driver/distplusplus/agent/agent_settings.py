@@ -1,16 +1,14 @@
-"""What the client is told: the environment first, then the user's file, then the system's, then the defaults."""
+"""The agent's settings: from the environment, else the user's file, else the system's file, else the defaults."""
 
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
-from distcc_common import limits
+from distcc_common import addresses, config_files, limits
 from distcc_common.errors import ConfigurationError
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
@@ -23,7 +21,6 @@ FALLBACKS: Final = ("local", "wait", "fail")
 EXPAND_MACROS: Final = ("server", "client")
 
 _MAX_TIMEOUT_S = 7 * 86400.0
-_HOST_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^\s\[\]:/@]+))(?::(?P<port>\d{1,5}))?")
 _SERVER_KEYS = ("address", "tls", "ca", "certificate", "key", "token-file")
 
 
@@ -42,12 +39,12 @@ class ServerSettings:
     @property
     def is_local(self) -> bool:
         """Whether nobody else can read what is sent there."""
-        return self.target.startswith(("unix:", "127.", "localhost:", "[::1]:"))
+        return self.target.startswith(addresses.UNIX_SCHEME) or addresses.is_loopback(addresses.parse(self.target)[0])
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting of the client, checked. Times in seconds."""
+    """Every setting, checked. Times in seconds."""
 
     servers: tuple[ServerSettings, ...] = ()
     compress: pb.CompressionType = pb.zstd
@@ -67,7 +64,7 @@ class Settings:
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings in force. Raises ConfigurationError that names the value and where it stands.
 
-    Made anew only when a file or a variable of ours has changed, as every compile asks.
+    They are read again only when a file or a variable of ours has changed, since every compile asks for them.
     """
     variables = tuple(sorted((key, value) for key, value in environ.items() if key.startswith(PREFIX) and value))
     files = tuple((path, _stamp(path)) for path in (system_file(environ), user_file(environ)) if path)
@@ -81,36 +78,25 @@ def system_file(environ: Mapping[str, str]) -> str:
 
 def user_file(environ: Mapping[str, str]) -> str | None:
     """The user's configuration file (XDG base directory specification), None without a home directory."""
-    base = environ.get("XDG_CONFIG_HOME") or ""
-    if not os.path.isabs(base):
-        if not (home := environ.get("HOME")):
-            return None
-        base = os.path.join(home, ".config")
-    return os.path.join(base, "distplusplus", "distplusplus.toml")
+    return config_files.user_file(environ, "distplusplus", "distplusplus.toml")
 
 
 def parse_server(text: str) -> ServerSettings:
     """`[grpc://|grpcs://]HOST[:PORT]` or `unix:/PATH`. Raises ValueError."""
-    if text.startswith("unix:"):
-        path = re.sub(r"^//(?=/)", "", text.removeprefix("unix:"))
-        if not path.startswith("/") or len(os.fsencode(path)) > 107:
-            raise ValueError(f"'{text}': expected unix: and an absolute path of at most 107 bytes")
-        return ServerSettings(f"unix:{path}", text=text)
+    if text.startswith(addresses.UNIX_SCHEME):
+        return ServerSettings(addresses.UNIX_SCHEME + addresses.parse_unix(text), text=text)
     scheme, separator, rest = text.rpartition("://")
     if separator and scheme not in ("grpc", "grpcs"):
         raise ValueError(f"'{text}': unknown scheme '{scheme}://' (use grpc:// or grpcs://)")
-    match = _HOST_PORT.fullmatch(rest)
-    if not match:
-        raise ValueError(f"'{text}' is not HOST, HOST:PORT, [IPV6]:PORT or unix:/PATH")
-    port = int(match["port"] or DEFAULT_PORT)
-    if not 1 <= port <= 65535:
-        raise ValueError(f"'{text}': {port} is not a port (1 to 65535)")
-    host = f"[{match['v6']}]" if match["v6"] else match["host"]
-    return ServerSettings(f"{host}:{port}", tls=scheme == "grpcs", text=text)
+    try:
+        target = addresses.join(*addresses.parse(rest, DEFAULT_PORT))
+    except ValueError as error:
+        raise ValueError(f"'{text}' is not HOST, HOST:PORT, [IPV6]:PORT or unix:/PATH: {error}") from None
+    return ServerSettings(target, tls=scheme == "grpcs", text=text)
 
 
 def as_configured(server: ServerSettings, configured: Iterable[ServerSettings]) -> ServerSettings:
-    """An address alone, as in the environment, gets the certificates and the token that a file has for it."""
+    """`server`, with the certificates and the token that a configured server of the same address has."""
     for entry in configured:
         if (entry.target, entry.tls) == (server.target, server.tls):
             return replace(entry, text=server.text)
@@ -144,13 +130,7 @@ def _load(variables: tuple[tuple[str, str], ...], files: tuple[tuple[str, object
 
 
 def _read_file(path: str) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            table = tomllib.load(file)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+    table = config_files.read_toml(path) or {}
     for key in table:
         if key not in _READERS:
             raise ConfigurationError(f"{path}: {key}: there is no such setting (known: {', '.join(_READERS)})")
@@ -158,10 +138,7 @@ def _read_file(path: str) -> dict[str, Any]:
 
 
 def _checked(key: str, value: object, source: str) -> Any:
-    try:
-        return _READERS[key](value)
-    except ValueError as error:
-        raise ConfigurationError(f"{source}: {error}") from None
+    return config_files.read_value(_READERS[key], value, source)
 
 
 def _servers(value: object) -> tuple[ServerSettings, ...]:
@@ -196,54 +173,24 @@ def _server(entry: object) -> ServerSettings:
     return server
 
 
-def _choice(*choices: str) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        for choice in choices:
-            if isinstance(value, str) and value.strip().lower() == choice.lower():
-                return choice
-        raise ValueError(f"{value!r} is none of {', '.join(choices)}")
-
-    return read
-
-
 def _compress(value: object) -> int:
-    return pb.CompressionType.Value(_choice("zstd", "NONE")(value))
-
-
-def _whole(low: int, high: int) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        number = int(value) if isinstance(value, str) and re.fullmatch(r"\s*-?\d{1,9}\s*", value) else value
-        if type(number) is not int or not low <= number <= high:
-            raise ValueError(f"{value!r} is not a whole number from {low} to {high}")
-        return number
-
-    return read
-
-
-def _seconds(value: object) -> float:
-    try:
-        seconds = float(value) if isinstance(value, str) else value
-    except ValueError:
-        seconds = None
-    if type(seconds) not in (int, float) or not 0 < seconds <= _MAX_TIMEOUT_S:  # type: ignore[operator]
-        raise ValueError(f"{value!r} is not a number of seconds (above 0, at most {_MAX_TIMEOUT_S:g})")
-    return float(seconds)  # type: ignore[arg-type]
+    return pb.CompressionType.Value(config_files.choice("zstd", "NONE")(value))
 
 
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "servers": _servers,
     "compress": _compress,
-    "compression-level": _whole(-100, compression.MAX_LEVEL),
-    "log-level": _choice(*LOG_LEVELS),
-    "fallback": _choice(*FALLBACKS),
-    "expand-macros": _choice(*EXPAND_MACROS),
-    "local-jobs": _whole(1, 100_000),
-    "preprocess-jobs": _whole(1, 100_000),
-    "connect-timeout": _seconds,
-    "reserve-timeout": _seconds,
-    "transfer-timeout": _seconds,
-    "compile-timeout": _seconds,
-    "idle-timeout": _seconds,
+    "compression-level": config_files.whole_number(-100, compression.MAX_LEVEL),
+    "log-level": config_files.choice(*LOG_LEVELS),
+    "fallback": config_files.choice(*FALLBACKS),
+    "expand-macros": config_files.choice(*EXPAND_MACROS),
+    "local-jobs": config_files.whole_number(1, 100_000),
+    "preprocess-jobs": config_files.whole_number(1, 100_000),
+    "connect-timeout": config_files.seconds(_MAX_TIMEOUT_S),
+    "reserve-timeout": config_files.seconds(_MAX_TIMEOUT_S),
+    "transfer-timeout": config_files.seconds(_MAX_TIMEOUT_S),
+    "compile-timeout": config_files.seconds(_MAX_TIMEOUT_S),
+    "idle-timeout": config_files.seconds(_MAX_TIMEOUT_S),
 }
 
 

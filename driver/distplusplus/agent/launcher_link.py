@@ -1,4 +1,8 @@
-"""A launcher's connection: packets with descriptors, one packet a message (launcher.c lists them)."""
+"""A launcher's connection: what the agent asks of it, and what it answers. One packet is one message.
+
+The launcher preprocesses, writes files, shows text and runs compilers, as its user and in its own directory. Its C
+sources have the same kinds of packets and the same flags; a test compares them.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,42 @@ import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum, IntFlag
+from typing import Final
 
-MAX_PACKET_BYTES = 64 * 1024
+MAX_PACKET_BYTES: Final = 64 * 1024
 _MAX_REQUEST_BYTES = 16 << 20
 
-FLAG_TERMINAL, FLAG_EXPLAIN, FLAG_NESTED = 1, 2, 4
+
+class Flag(IntFlag):
+    """What the launcher says of itself."""
+
+    TERMINAL = 1  # its standard error is a terminal
+    EXPLAIN = 2  # --explain
+    NESTED = 4  # another launcher runs it
+
+
+class Packet(bytes, Enum):
+    """The first byte of a packet. From the launcher: COMPILE and PREPROCESSED, with descriptors, and STOP."""
+
+    COMPILE = b"C"
+    PREPROCESSED = b"R"
+    STOP = b"S"
+    PREPROCESS = b"P"
+    FILE = b"F"
+    OUTPUT = b"O"
+    ERROR = b"E"
+    MESSAGE = b"M"
+    EXIT = b"X"
+    LOCAL = b"L"
+    VERSION = b"V"
+    KEEP_ALIVE = b"K"
+
+
+# After LOCAL: the launcher keeps the socket open for as long as the compiler runs, which counts as a slot.
+LOCAL_COUNTED: Final = b"h"
 
 
 class LauncherGoneError(Exception):
@@ -22,7 +55,11 @@ class LauncherGoneError(Exception):
 
 
 class BadRequestError(Exception):
-    """Raised for a request that no launcher of ours makes."""
+    """Raised for a packet that no launcher of ours sends."""
+
+
+class PacketTooLongError(Exception):
+    """Raised when what is to be said does not fit into a packet."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +67,24 @@ class Request:
     """What a launcher was called for. `compiler` is a path; arguments are without argv[0]."""
 
     version: str
-    flags: int
+    flags: Flag
     compiler: str
     directory: str
     arguments: tuple[str, ...]
     environ: dict[str, str]
 
 
-class Connection:
-    """One launcher. To be used in one task."""
+@dataclass(frozen=True)
+class Preprocessed:
+    """What a preprocessor wrote, and how it ended. `warned`: it had something to say."""
+
+    text: bytes
+    failed: bool
+    warned: bool
+
+
+class LauncherLink:
+    """One launcher. To be used in one task. Every verb raises LauncherGoneError when the launcher has ended."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -47,12 +93,12 @@ class Connection:
         self._waiting: asyncio.Future[None] | None = None
         self._gone: Callable[[], object] = lambda: None
         self._ended = False
-        self.keep_alive = True
+        self._listens = True
         self._loop.add_reader(sock.fileno(), self._readable)
 
     @property
     def peer_uid(self) -> int:
-        """Who is at the other end, by the kernel's word."""
+        """Who is at the other end, according to the kernel."""
         return self._peer()[1]
 
     @property
@@ -69,24 +115,12 @@ class Connection:
         """Calls `call` when the launcher ends."""
         self._gone = call
 
-    async def receive(self, kind: bytes, descriptors: int) -> tuple[bytes, list[int]]:
-        """The next packet without its kind, and its descriptors, which the caller closes.
-
-        Raises LauncherGoneError, BadRequestError.
-        """
-        await self._wait_for_packet()
-        packet, fds = self._packets.popleft()
-        if packet[:1] != kind or len(fds) != descriptors:
-            _close_all(fds)
-            raise BadRequestError(f"packet {packet[:1]!r} with {len(fds)} descriptors where {kind!r} was due")
-        return packet[1:], fds
-
     async def request(self) -> Request | None:
-        """What the launcher was called for; None: to stop the agent. Raises LauncherGoneError, BadRequestError."""
+        """What the launcher was called for; None: to stop the agent. Raises BadRequestError."""
         await self._wait_for_packet()
-        if self._packets[0] == (b"S", []):
+        if self._packets[0] == (Packet.STOP, []):
             return None
-        _, (fd,) = await self.receive(b"C", 1)
+        _, (fd,) = await self._receive(Packet.COMPILE, 1)
         try:
             size = os.fstat(fd).st_size
             if size > _MAX_REQUEST_BYTES:
@@ -96,8 +130,74 @@ class Connection:
             os.close(fd)
         return parse_request(data)
 
-    async def send(self, packet: bytes, fds: tuple[int, ...] = ()) -> None:
-        """Raises LauncherGoneError."""
+    async def preprocess(self, arguments: Iterable[str]) -> Preprocessed:
+        """Runs the compiler with these arguments. Raises PacketTooLongError, BadRequestError."""
+        packet = Packet.PREPROCESS + b"".join(os.fsencode(word) + b"\0" for word in arguments)
+        if len(packet) > MAX_PACKET_BYTES:
+            raise PacketTooLongError("the preprocessor's arguments are too long")
+        await self._send(packet)
+        status, (text, messages) = await self._receive(Packet.PREPROCESSED, 2)
+        try:
+            warned = os.fstat(messages).st_size > 0
+            data = os.pread(text, os.fstat(text).st_size, 0)
+        finally:
+            os.close(messages)
+            os.close(text)
+        return Preprocessed(data, failed=struct.unpack("=i", status)[0] != 0, warned=warned)
+
+    async def write_file(self, name: str, content_fd: int) -> None:
+        """Writes a file, whole or not at all; `name` is relative to the launcher's directory."""
+        await self._send(Packet.FILE + os.fsencode(name), (content_fd,))
+
+    async def show(self, text: str, *, errors: bool = False) -> None:
+        """Writes to its standard output, or its standard error."""
+        data = text.encode(errors="replace")
+        for start in range(0, len(data), MAX_PACKET_BYTES - 1):
+            await self._send((Packet.ERROR if errors else Packet.OUTPUT) + data[start : start + MAX_PACKET_BYTES - 1])
+
+    async def exit(self, status: int) -> None:
+        """Ends the launcher."""
+        await self._send(Packet.EXIT + struct.pack("=i", status))
+
+    async def compile_locally(self, *, hold: bool = False) -> None:
+        """Lets the launcher become the compiler. `hold`: returns, by LauncherGoneError, when the compiler has ended."""
+        self._listens = False
+        await self._send(Packet.LOCAL + (LOCAL_COUNTED if hold else b""))
+        if hold:
+            await self._receive(b"", 0)
+
+    async def refuse_version(self) -> None:
+        """Tells it to start an agent of its own version."""
+        await self._send(Packet.VERSION)
+
+    def say(self, text: str) -> bool:
+        """Has the launcher write a line to the user's standard error. False if it is not there any more."""
+        return self._send_now(Packet.MESSAGE + text.encode(errors="replace"))
+
+    def say_alive(self) -> None:
+        """Tells a launcher that waits that its agent is alive."""
+        if self._listens:
+            self._send_now(Packet.KEEP_ALIVE)
+
+    def close(self) -> None:
+        """Ends the connection; may be called twice."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+        for _, fds in self._packets:
+            _close_all(fds)
+        self._packets.clear()
+
+    async def _receive(self, kind: bytes, descriptors: int) -> tuple[bytes, list[int]]:
+        """The next packet without its kind, and its descriptors, which the caller closes. Raises BadRequestError."""
+        await self._wait_for_packet()
+        packet, fds = self._packets.popleft()
+        if packet[:1] != kind or len(fds) != descriptors:
+            _close_all(fds)
+            raise BadRequestError(f"packet {packet[:1]!r} with {len(fds)} descriptors where {kind!r} was due")
+        return packet[1:], fds
+
+    async def _send(self, packet: bytes, fds: tuple[int, ...] = ()) -> None:
         while True:
             try:
                 if fds:
@@ -111,27 +211,11 @@ class Connection:
             else:
                 return
 
-    def say(self, text: str) -> bool:
-        """Has the launcher write a line to the user's standard error. False if it is not there any more."""
-        try:
-            self._socket.send(b"M" + text.encode(errors="replace"))
-        except OSError:
-            return False
-        return True
-
-    def say_alive(self) -> None:
-        """Tells a launcher that waits that its agent lives."""
-        if self.keep_alive:
-            with contextlib.suppress(OSError):
-                self._socket.send(b"K")
-
-    def close(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._loop.remove_reader(self._socket.fileno())
-            self._socket.close()
-        for _, fds in self._packets:
-            _close_all(fds)
-        self._packets.clear()
+    def _send_now(self, packet: bytes) -> bool:
+        with contextlib.suppress(OSError):
+            self._socket.send(packet)
+            return True
+        return False
 
     async def _wait_for_packet(self) -> None:
         while not self._packets:
@@ -177,7 +261,7 @@ def parse_request(data: bytes) -> Request:
             raise ValueError("cut short")
         environ = dict(entry.partition("=")[::2] for entry in fields[end:-1])
         compiler = os.path.join(directory, compiler)
-        return Request(version, int(flags), compiler, directory, arguments, environ)
+        return Request(version, Flag(int(flags)), compiler, directory, arguments, environ)
     except ValueError as error:
         raise BadRequestError(f"not a request: {error}") from None
 

@@ -1,4 +1,4 @@
-"""The compilers of this machine: who they are, so that only the same ones are used elsewhere."""
+"""The compilers of this machine: their identities, so that only the same compilers are used on workers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 from dataclasses import dataclass
 
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol.refusals import CallRefused as Refused
 from distplusplus.server.compilers import Compilers, Program
-from distplusplus.server.statuses import Refused
 
 _WRAPPERS = frozenset({"ccache", "distcc", "sccache", "icecc", "distplusplus"})
 
 
 class UnknownCompilerError(Exception):
-    """Raised for a program that is no compiler we know, or does not run."""
+    """Raised for a program that is not a known compiler, or does not run."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the agent says: everything to its log, and to the build what its log level lets through, once a minute."""
+"""The agent's messages: all go to its log; the build is told what its log level lets through, once a minute."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from distplusplus.agent.agent_settings import LOG_LEVELS
-from distplusplus.agent.launcher_link import Connection
+from distplusplus.agent.launcher_link import LauncherLink
 
 _REPEAT_S: Final = 60.0
 _MAX_REMEMBERED: Final = 1000
@@ -29,8 +29,8 @@ class Notices:
             with contextlib.suppress(OSError):
                 print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {level}: {text}", file=sys.stderr, flush=True)
 
-    def tell(self, level: str, text: str, connection: Connection, least: str) -> None:
-        """Tells the build by way of one launcher, unless another one was told the same within a minute."""
+    def tell(self, level: str, text: str, link: LauncherLink, least: str) -> None:
+        """Tells the build through one launcher, unless any launcher was told the same within a minute."""
         if LOG_LEVELS.index(level) < LOG_LEVELS.index(least):
             self.log(level, text)
             return
@@ -41,10 +41,10 @@ class Notices:
             self._said_s.clear()
         self._said_s[text] = now_s
         self.log(level, text)
-        if not connection.say(text[:_MAX_LENGTH]):
+        if not link.say(text[:_MAX_LENGTH]):
             self._undelivered.append(text[:_MAX_LENGTH])
 
-    def catch_up(self, connection: Connection) -> None:
-        """Tells a launcher what was to be told by way of one that had ended by then."""
-        while self._undelivered and connection.say(self._undelivered[0]):
+    def catch_up(self, link: LauncherLink) -> None:
+        """Tells a launcher what could not be told through one that had ended by then."""
+        while self._undelivered and link.say(self._undelivered[0]):
             del self._undelivered[0]

@@ -1,20 +1,51 @@
-"""Structured reasons of a refused call: `Refusal` in the trailer `grpc-status-details-bin`.
+"""Why a call is refused: an exception inside the server, and a trailer on the wire. Needs no gRPC.
 
-The trailer holds a google.rpc.Status whose one detail is the Refusal, as gRPC's richer error model has it,
-so that tools like grpcurl show it. Servers of the first implementation send none.
+CallRefused      a call that the server answers with a status and a `Refusal` (docs/protocol.md lists them)
+
+The trailer `grpc-status-details-bin` holds a google.rpc.Status whose one detail is the Refusal, as in gRPC's richer
+error model, so that tools like grpcurl show it. Servers of the first implementation send no trailer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
+from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 TRAILER = "grpc-status-details-bin"
 _MAX_SUBJECT = 200
+_R = pb.Refusal
+_TRANSIENT = frozenset({_R.FULL, _R.QUEUE_FULL, _R.EXPIRED_RESERVATION, _R.OUT_OF_MEMORY})
+
+
+class CallRefused(Exception):
+    """Raised when a call is refused. The text is the status message, for a person."""
+
+    def __init__(self, reason: pb.Refusal.Reason, message: str, subject: str = "", *, retry_after_ms: int = 0) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.subject = subject
+        self.retry_after_ms = retry_after_ms
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.reason in _TRANSIENT
+
+    @property
+    def detail(self) -> pb.Refusal:
+        """The refusal as the trailer carries it."""
+        return refusal(self.reason, self.subject, transient=self.transient, retry_after_ms=self.retry_after_ms)
+
+
+def not_allowed(error: NotAllowedError) -> CallRefused:
+    """The refusal of a compile that the rules of distplusplus.compiler do not allow."""
+    return CallRefused(cast("pb.Refusal.Reason", int(error.reason)), str(error), error.subject)
 
 
 def refusal(

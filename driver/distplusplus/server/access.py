@@ -1,4 +1,4 @@
-"""Who may call: TLS with certificates that are reloaded, bearer tokens, and which user the server becomes."""
+"""Who may call: addresses, bearer tokens, and TLS with certificates that are reloaded."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import hmac
 import ipaddress
 import logging
 import os
-import pwd
 import urllib.parse
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -18,57 +16,12 @@ import grpc.aio
 from distcc_common.errors import ConfigurationError
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol import refusals
+from distplusplus.server.privileges import user_name
 from distplusplus.server.server_settings import Network
 
 _log = logging.getLogger("distplusplusd")
-_DEFAULT_USERS = ("distplusplus", "distccd", "nobody")
 # Health is asked by machinery that has no token, and tells nothing.
 _OPEN_METHODS = "/grpc.health.v1.Health/"
-
-
-@dataclass(frozen=True)
-class Account:
-    """An unprivileged user."""
-
-    name: str
-    uid: int
-    gid: int
-
-
-def account(name: str | None) -> Account | None:
-    """Whom to become: None if this is not root. Raises ConfigurationError."""
-    if os.geteuid() != 0:
-        if name is not None and user_name() != name:
-            raise ConfigurationError(f"--user {name}: only root can become another user")
-        return None
-    for candidate in (name,) if name else _DEFAULT_USERS:
-        try:
-            entry = pwd.getpwnam(candidate)
-            break
-        except KeyError:
-            continue
-    else:
-        raise ConfigurationError(
-            f"--user: there is no user {name or ' or '.join(_DEFAULT_USERS)}; jobs never run as root"
-        )
-    if entry.pw_uid == 0 or entry.pw_gid == 0:
-        raise ConfigurationError(f"--user {entry.pw_name}: has root's user or group number; jobs never run as root")
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-
-
-def user_name() -> str:
-    """Who this process is; a number where nothing knows a name for it, as with systemd's DynamicUser in a container."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f"user {os.geteuid()}"
-
-
-def become(who: Account) -> None:
-    """Gives up root for good."""
-    os.setgroups([])
-    os.setresgid(who.gid, who.gid, who.gid)
-    os.setresuid(who.uid, who.uid, who.uid)
 
 
 def is_allowed(peer: str, networks: Collection[Network]) -> bool:

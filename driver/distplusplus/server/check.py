@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.server.access import account, user_name
+from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.capacity import Capacity
 from distplusplus.server.compilers import Compilers
+from distplusplus.server.confinement import has_seccomp, landlock_abi
+from distplusplus.server.privileges import account, user_name
 from distplusplus.server.server_settings import Settings, is_local
-from distplusplus.server.statuses import Refused
-from distplusplus.server.warden import landlock_abi
 from distplusplus.server.warden_client import choose_parent
 
 
@@ -49,7 +49,10 @@ def _transport(settings: Settings, address: str) -> str:
 
 def _confinement() -> str:
     abi = landlock_abi()
-    return f"yes, Landlock {abi}" if abi else "no: this kernel has no Landlock, jobs can read what the server can"
+    network = "no network" if has_seccomp() else "UDP is open: this kernel has no seccomp"
+    if not abi:
+        return f"no: this kernel has no Landlock, jobs can read what the server can; {network}"
+    return f"yes, Landlock {abi}; {network}"
 
 
 async def _describe(compilers: Compilers, name: str) -> str:
@@ -58,7 +61,7 @@ async def _describe(compilers: Compilers, name: str) -> str:
         return "not usable: the link leads to no compiler, and there is none of that name in the system's directories"
     try:
         identity = await compilers.identify(program)
-    except Refused as refused:
+    except CallRefused as refused:
         return f"not usable: {refused}"
     family = pb.Compiler.Family.Name(identity.family)
     return f"{family} {identity.version} {identity.target} {identity.digest[:12]}  {program.real_path}"

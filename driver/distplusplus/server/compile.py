@@ -13,13 +13,16 @@ from functools import partial
 from typing import TypeVar
 
 from distplusplus.compiler import allowed as argument_rules
+from distplusplus.compiler.file_names import check_name
+from distplusplus.compiler.languages import Language
+from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol.refusals import CallRefused, not_allowed
 from distplusplus.server import command_line as planning
 from distplusplus.server.compilers import Compilers, Identity, Program
 from distplusplus.server.server_settings import Settings
-from distplusplus.server.statuses import Refused
-from distplusplus.server.warden_client import Ended, JobDir, Warden, settle
+from distplusplus.server.warden_client import Ended, JobDir, WardenClient, settle
 
 T = TypeVar("T")
 
@@ -40,14 +43,12 @@ _NO_PROGRAM = re.compile(rb"cannot execute \W*(cc1\w*|as)\W")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is told of a job besides its answer: for the log and the metrics."""
+    """A job's answer, and what the log and the metrics say of it."""
 
     answer: pb.CompileAnswer
-    compiler: str
     return_code: int
     input_bytes: int
     output_bytes: int
-    prepare_s: float
     compile_s: float
 
 
@@ -60,19 +61,25 @@ class _Prepared:
     present: frozenset[str]
 
 
-class Compiler:
+class JobRunner:
     """Runs the compiles of this server."""
 
-    def __init__(self, settings: Settings, compilers: Compilers, warden: Warden) -> None:
+    def __init__(self, settings: Settings, compilers: Compilers, warden: WardenClient) -> None:
         self._settings = settings
         self._compilers = compilers
         self._warden = warden
         self._compression = pb.zstd if settings.compress == "zstd" else pb.NONE
 
     async def compile(self, request: pb.CompileRequest) -> Outcome:
-        """Compiles. Raises Refused. Nothing of the job is left afterwards, also if it is cancelled."""
+        """Compiles. Raises CallRefused. Nothing of the job is left afterwards, also if it is cancelled."""
+        try:
+            return await self._compile(request)
+        except NotAllowedError as error:
+            raise not_allowed(error) from error
+
+    async def _compile(self, request: pb.CompileRequest) -> Outcome:
         begun = time.monotonic()
-        planning.check_name(request.inputFile.name)
+        check_name(request.inputFile.name)
         program, identity = await self._compilers.resolve(request.compiler)
         _check_expected(request.expectedCompiler, identity, program)
         checked = argument_rules.check(request.argument, clang=identity.family == pb.Compiler.CLANG)
@@ -99,11 +106,9 @@ class Compiler:
         answer.report.compileMs = int((finished - started) * 1000)
         return Outcome(
             answer,
-            program.name,
             ended.return_code,
             prepared.input_bytes,
             size,
-            started - begun,
             finished - started,
         )
 
@@ -111,7 +116,7 @@ class Compiler:
         self,
         request: pb.CompileRequest,
         checked: argument_rules.Arguments,
-        language: pb.Language,
+        language: Language,
         program: Program,
         identity: Identity,
         job_dir: JobDir,
@@ -129,13 +134,13 @@ class Compiler:
             if plan.profile is not None:
                 self._write_profile(request, os.path.join(job_dir.work, plan.profile))
         except compression.UnknownCompressionError as error:
-            raise Refused(pb.Refusal.UNKNOWN_COMPRESSION, f"{request.inputFile.name}: {error}") from error
+            raise CallRefused(pb.Refusal.UNKNOWN_COMPRESSION, f"{request.inputFile.name}: {error}") from error
         except compression.TooLargeError as error:
-            raise Refused(pb.Refusal.INPUT_TOO_LARGE, f"{request.inputFile.name}: {error} (--max-input)") from error
+            raise CallRefused(pb.Refusal.INPUT_TOO_LARGE, f"{request.inputFile.name}: {error} (--max-input)") from error
         except compression.FrameError as error:
-            raise Refused(pb.Refusal.BAD_FRAME, f"{request.inputFile.name}: {error}") from error
+            raise CallRefused(pb.Refusal.BAD_FRAME, f"{request.inputFile.name}: {error}") from error
         except OSError as error:
-            raise Refused(pb.Refusal.SERVER_FAULT, f"cannot write the job's files: {error}") from error
+            raise CallRefused(pb.Refusal.SERVER_FAULT, f"cannot write the job's files: {error}") from error
         return _Prepared(plan, size, frozenset(_present(job_dir.work, plan)))
 
     def _write_profile(self, request: pb.CompileRequest, path: str) -> None:
@@ -144,7 +149,7 @@ class Compiler:
                 pieces = compression.iter_unpacked(given.file, self._settings.max_input_bytes)
                 _write(path, next(pieces, b""), pieces)
                 return
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.FURTHER_INPUT_MISSING,
             "-fprofile-use reads a profile, and none came with the job",
             "-fprofile-use",
@@ -174,7 +179,7 @@ class Compiler:
     def _collect_further(self, plan: planning.Plan, job_dir: JobDir, name: str, answer: pb.CompileAnswer) -> None:
         kind = planning.extra_kind(name, plan)
         if kind is None or len(answer.furtherOutput) >= _MAX_FURTHER_OUTPUTS:
-            raise Refused(
+            raise CallRefused(
                 pb.Refusal.FURTHER_OUTPUTS,
                 f"the compiler wrote a further file that is not expected: {name[:200]!r}",
                 name,
@@ -187,7 +192,7 @@ class Compiler:
         try:
             data = job_dir.read(os.path.join("w", relative), self._settings.max_output_bytes)
         except OSError as error:
-            raise Refused(pb.Refusal.SERVER_FAULT, f"the compiler made no output: {error}") from error
+            raise CallRefused(pb.Refusal.SERVER_FAULT, f"the compiler made no output: {error}") from error
         if gcno_directory is not None:
             data = planning.with_directory(data, job_dir.work, gcno_directory)
         return compression.pack(name, data, self._compression, self._settings.compression_level)
@@ -208,7 +213,7 @@ def _check_expected(expected: pb.Compiler, identity: Identity, program: Program)
     for name in ("family", "version", "target", "digest"):
         wanted, found = getattr(expected, name), getattr(actual, name)
         if wanted and wanted != found:
-            raise Refused(
+            raise CallRefused(
                 pb.Refusal.COMPILER_MISMATCH,
                 f"compiler {program.name}: {name} is {found!s:.100}, the client expects {wanted!s:.100}",
                 program.name,
@@ -224,9 +229,9 @@ def _readable(program: Program) -> tuple[str, ...]:
 
 
 def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
-    """Tells a compiler that was stopped from one that found an error. Raises Refused."""
+    """Tells a compiler that was stopped from one that found an error. Raises CallRefused."""
     if ended.timed_out:
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.JOB_TIMEOUT,
             f"the compiler was stopped after {settings.job_timeout_s:g} s (--job-timeout)",
         )
@@ -234,24 +239,24 @@ def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
         return
     messages = job_dir.read("err", settings.max_output_bytes)[-4096:]
     if ended.signal == 9 or _NO_MEMORY.search(messages):
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.OUT_OF_MEMORY,
             f"the compiler ran out of memory ({settings.job_memory_mib} MiB for each process,"
             f" --job-memory), or was killed",
             retry_after_ms=1000,
         )
     if _CPU_TIME.search(messages):
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.JOB_TIMEOUT,
             f"the compiler used up {settings.job_timeout_s:g} s of CPU (--job-timeout)",
         )
     if _TOO_LARGE.search(messages):
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.OUTPUT_TOO_LARGE,
             f"the compiler's files are too large for the worker ({settings.max_output_mib} MiB, --max-output)",
         )
     if missing := _NO_PROGRAM.search(messages):
-        raise Refused(
+        raise CallRefused(
             pb.Refusal.LANGUAGE_NOT_SUPPORTED,
             f"this worker's compiler lacks {missing[1].decode()}: the language is not installed",
             missing[1].decode(),
@@ -263,7 +268,7 @@ def _messages(job_dir: JobDir, name: str) -> str:
         data = job_dir.read(name, _MAX_MESSAGES_BYTES)
     except FileNotFoundError:
         return ""
-    except Refused:
+    except CallRefused:
         return f"distplusplusd: more than {_MAX_MESSAGES_BYTES} bytes of messages were left out\n"
     # What would be the client's /tmp and working directory at home.
     text = data.decode("utf-8", "replace")

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.server.statuses import Refused
+from distplusplus.protocol.refusals import CallRefused
 
 ALLOWED_DIRS = ("/usr/lib/distcc", "/usr/libexec/distplusplus")
 PROGRAM_DIRS = ("/usr/local/bin", "/usr/bin", "/bin")
@@ -42,11 +42,6 @@ class Program:
     real_path: str
     # Changes when the compiler is replaced.
     stamp: tuple[int, int, int]
-
-    @property
-    def installation(self) -> str:
-        """The directory that its installation lives below: what its jobs may read besides /usr and /lib."""
-        return os.path.dirname(os.path.dirname(self.real_path))
 
 
 @dataclass(frozen=True)
@@ -101,7 +96,7 @@ class Compilers:
         return None
 
     async def resolve(self, name: str) -> tuple[Program, Identity]:
-        """The compiler for a client's name, with or without target prefix. Raises Refused."""
+        """The compiler for a client's name, with or without target prefix. Raises CallRefused."""
         for candidate in self._candidates(name):
             program = self.find(candidate)
             if program is None:
@@ -112,8 +107,8 @@ class Compilers:
                 return program, identity
         shown = repr(name if len(name) <= 100 else name[:97] + "...")
         if not _NAME.fullmatch(name):
-            raise Refused(pb.Refusal.COMPILER_NOT_ALLOWED, f"compiler {shown}: not a bare name", name)
-        raise Refused(
+            raise CallRefused(pb.Refusal.COMPILER_NOT_ALLOWED, f"compiler {shown}: not a bare name", name)
+        raise CallRefused(
             pb.Refusal.COMPILER_NOT_ALLOWED,
             f"compiler {shown} is not allowed here: no link of that name to a program in"
             f" {' or '.join(self._allowed_dirs)}",
@@ -121,7 +116,7 @@ class Compilers:
         )
 
     async def identify(self, program: Program) -> Identity:
-        """Asks the compiler who it is, once for each version of the file. Raises Refused if it does not
+        """Asks the compiler who it is, once for each version of the file. Raises CallRefused if it does not
         say."""
         key = (program.real_path + "\0" + program.name, program.stamp)
         task = self._identities.get(key)
@@ -133,7 +128,7 @@ class Compilers:
             # A caller that goes away must not take the answer from the others.
             return await asyncio.shield(task)
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            raise Refused(
+            raise CallRefused(
                 pb.Refusal.SERVER_FAULT,
                 f"compiler {program.name} ({program.path}) does not run: {error}",
                 program.name,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from distcc_common import __version__
+from distcc_common import __version__, addresses
 from distcc_common.errors import ConfigurationError
 from distplusplus.protocol import compression
 from distplusplus.server.compilers import ALLOWED_DIRS
@@ -63,31 +62,25 @@ class Settings:
 
 def is_local(address: str) -> bool:
     """Whether only this machine can reach `address`, a gRPC listen address."""
-    if address.startswith(("unix:", "unix-abstract:")):
+    if address.startswith((addresses.UNIX_SCHEME, "unix-abstract:")):
         return True
-    host = split_host_port(address)[0]
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return addresses.is_loopback(split_host_port(address)[0])
 
 
 def split_host_port(address: str) -> tuple[str, int]:
     """`host:port` or `[v6]:port`. Raises ConfigurationError."""
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\[\]:/\s]+)):(\d{1,5})", address)
-    if not match or int(match[3]) > 65535:
-        raise ConfigurationError(f"{address!r} is not host:port, [v6 address]:port or unix:/path")
-    return match[1] or match[2], int(match[3])
+    try:
+        return addresses.parse(address, lowest_port=0)
+    except ValueError as error:
+        raise ConfigurationError(f"{address!r} is not host:port, [v6 address]:port or unix:/path: {error}") from None
 
 
 def _address(text: str) -> str:
-    if text.startswith("unix:"):
-        path = text.removeprefix("unix:")
-        if not path.startswith("/") or len(os.fsencode(path)) > 107 or "\0" in path:
-            raise ConfigurationError(f"{text!r}: a Unix socket is unix: and an absolute path of at most 107 bytes")
-        return text
+    if text.startswith(addresses.UNIX_SCHEME):
+        try:
+            return addresses.UNIX_SCHEME + addresses.parse_unix(text)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
     split_host_port(text)
     return text
 

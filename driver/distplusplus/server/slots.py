@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.server.statuses import Refused
+from distplusplus.protocol.refusals import CallRefused
 
 # Fates of ended reservations are kept to tell a late client what happened.
 _REMEMBERED = 10_000
@@ -71,10 +71,10 @@ class SlotTable:
         return sum(map(len, self._waiting.values()))
 
     def reserve(self, user: str, peer: str) -> Reservation:
-        """A slot, now. Raises Refused FULL if none is free or others wait for one."""
+        """A slot, now. Raises CallRefused FULL if none is free or others wait for one."""
         taken, limit = self.taken, self.limit()
         if taken >= limit or self._waiting:
-            raise Refused(
+            raise CallRefused(
                 pb.Refusal.FULL,
                 f"all {limit} slots are taken ({self.running} jobs running, {len(self.reserved)} reserved,"
                 f" {self.waiting} waiting)",
@@ -83,10 +83,12 @@ class SlotTable:
         return self._take(user, peer)
 
     def wait(self, waiter: Waiter) -> None:
-        """Puts `waiter` in the queue; it is granted a slot at once if it can be. Raises Refused
+        """Puts `waiter` in the queue; it is granted a slot at once if it can be. Raises CallRefused
         QUEUE_FULL."""
         if self.waiting >= self.max_waiters:
-            raise Refused(pb.Refusal.QUEUE_FULL, f"{self.waiting} clients wait for a slot already", retry_after_ms=1000)
+            raise CallRefused(
+                pb.Refusal.QUEUE_FULL, f"{self.waiting} clients wait for a slot already", retry_after_ms=1000
+            )
         self._waiting.setdefault(waiter.user, deque()).append(waiter)
         self.grant_free()
 
@@ -99,7 +101,7 @@ class SlotTable:
                 del self._waiting[waiter.user]
 
     def use(self, identifier: str) -> Reservation:
-        """Turns a reservation into a running job. Raises Refused if it is unknown, expired or used."""
+        """Turns a reservation into a running job. Raises CallRefused if it is unknown, expired or used."""
         reservation = self.reserved.pop(identifier, None)
         if reservation is not None:
             self.running += 1
@@ -110,7 +112,7 @@ class SlotTable:
             pb.Refusal.USED_RESERVATION: "the reservation has been used before",
             pb.Refusal.EXPIRED_RESERVATION: f"the reservation has expired, unused for {self.timeout_s:g} s",
         }.get(reason, "no such reservation")
-        raise Refused(reason, message, identifier)
+        raise CallRefused(reason, message, identifier)
 
     def release(self, reservation: Reservation) -> None:
         """Ends a running job."""

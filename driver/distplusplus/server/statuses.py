@@ -1,7 +1,4 @@
-"""Refusals of the server, and the gRPC status that each reason has: the one place where they meet.
-
-Refused      a call that is answered with a status and a `Refusal` (docs/protocol.md lists them)
-"""
+"""The gRPC status of each reason for refusing a call: the one place where the two meet."""
 
 from __future__ import annotations
 
@@ -40,22 +37,3 @@ STATUS_OF = {
     _R.CLIENT_NOT_ALLOWED: grpc.StatusCode.PERMISSION_DENIED,
     _R.OUT_OF_MEMORY: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
-_TRANSIENT = frozenset({_R.FULL, _R.QUEUE_FULL, _R.EXPIRED_RESERVATION, _R.OUT_OF_MEMORY})
-
-
-class Refused(Exception):
-    """Raised when a call is refused; its text is the status message, for a person."""
-
-    def __init__(self, reason: pb.Refusal.Reason, message: str, subject: str = "", *, retry_after_ms: int = 0) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.subject = subject
-        self.retry_after_ms = retry_after_ms
-
-    @property
-    def status(self) -> grpc.StatusCode:
-        return STATUS_OF[self.reason]
-
-    @property
-    def transient(self) -> bool:
-        return self.reason in _TRANSIENT

@@ -1,22 +1,24 @@
 """Starts, confines, reaps and kills the compilers, in a process of its own that the server talks to.
 
-It is separate for three reasons. Limits and confinement are inherited from who starts a program, and the
-server
-cannot put them on itself. It outlives a server that was killed, so that compilers and their directories
+It is separate for three reasons. A program inherits limits and confinement from the process that starts it, and the
+server cannot put them on itself. The warden outlives a server that was killed, so that compilers and their directories
 never do. And it is small: starting a program from a process with gRPC's threads and memory costs more.
 
-It is run by path, `python -I -S warden.py FD JOBS_DIR MEMORY_BYTES FILE_BYTES [UID GID]`, and therefore
-imports
-nothing of this package. FD is a Unix stream socket; each message is a 4-byte big-endian length and JSON.
-From the server:
+It is started without site-packages (`python -I -S`) and imports only the standard library and `confinement`. Its
+arguments are FD JOBS_DIR MEMORY_BYTES FILE_BYTES [UID GID]. FD is a Unix stream socket; each message is a 4-byte
+big-endian length and JSON. From the server:
 
     {"run": ID, "argv": [...], "env": {...}, "cwd": DIR, "output": DIR, "writable": DIR, "readable": [DIR...],
      "cpu_s": SECONDS}
     {"kill": ID}
 
 To the server, once for each ID: {"done": ID, "status": WAIT_STATUS, "utime": S, "stime": S, "maxrss": KIB} or
-{"done": ID, "error": TEXT} if the program could not be started. When the socket ends, everything is killed
-and JOBS_DIR removed.
+{"done": ID, "error": TEXT} if the program could not be started. Then no process of the job is left. When the socket
+ends, everything is killed and JOBS_DIR is removed.
+
+A job may start a process that leaves its process group (a compiler wrapper that starts a daemon). The warden is the
+subreaper: such a process becomes its child once its own parents have ended. A child that is not a compiler started here
+is such a process, and is killed when the next job ends.
 """
 
 from __future__ import annotations
@@ -32,106 +34,21 @@ import signal
 import socket
 import sys
 import threading
+import time
 from typing import Any
+
+from distplusplus.server.confinement import Confinement
 
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the server decides when jobs end
 _libc = ctypes.CDLL(None, use_errno=True)
-
-# Linux Documentation/userspace-api/landlock.rst; the system call numbers are the same on every architecture.
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-_TRUNCATE, _IOCTL_DEVICE = 1 << 14, 1 << 15
-_FS_BITS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15}
-_FS_BITS_NEWEST = 16
-_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_FILES = (
-    "/etc/ld.so.cache",
-    "/etc/ld.so.preload",
-    "/dev/urandom",
-    "/dev/zero",
-    "/proc/cpuinfo",
-    "/proc/meminfo",
-)
-_CPU_TOPOLOGY = "/sys/devices/system/cpu"
-
-
-class _RulesetAttr(ctypes.Structure):
-    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
-
-
-class _PathBeneathAttr(ctypes.Structure):
-    _pack_ = 1
-    _layout_ = "ms"
-    _fields_ = (("access", ctypes.c_uint64), ("parent", ctypes.c_int32))
-
-
-def landlock_abi() -> int:
-    """The kernel's Landlock version, 0 where there is none (Linux before 5.13, or switched off)."""
-    return max(int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))), 0)
-
-
-class Confinement:
-    """Lets a job read the machine's programs and use its own directory: no other file, no TCP, no process."""
-
-    def __init__(self) -> None:
-        self._abi = landlock_abi()
-        self._fs = (1 << _FS_BITS_BY_ABI.get(self._abi, _FS_BITS_NEWEST)) - 1
-        self._parents: dict[str, int] = {}
-
-    def enter(self, writable: str, readable: list[str]) -> None:
-        """Confines this thread and what it starts, for ever."""
-        if not self._abi:
-            return
-        attr = _RulesetAttr(self._fs, 3 if self._abi >= 4 else 0, 3 if self._abi >= 6 else 0)
-        size = 24 if self._abi >= 6 else 16 if self._abi >= 4 else 8
-        ruleset = _checked(_libc.syscall(_CREATE_RULESET, ctypes.byref(attr), ctypes.c_size_t(size), 0))
-        job = os.open(writable, os.O_PATH | os.O_CLOEXEC)
-        try:
-            for path in (*_PROGRAMS, *readable):
-                self._allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
-            for path in _FILES:
-                self._allow(ruleset, path, _READ_FILE)
-            self._allow(ruleset, _CPU_TOPOLOGY, _READ_FILE | _READ_DIR)
-            self._allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE | _TRUNCATE)
-            self._add(ruleset, job, self._fs & ~(_EXECUTE | _IOCTL_DEVICE))
-            _checked(_libc.syscall(_RESTRICT_SELF, ruleset, 0))
-        finally:
-            os.close(ruleset)
-            os.close(job)
-
-    def prepare(self, readable: list[str]) -> None:
-        """Opens, once, the directories that every job may read."""
-        if self._abi:
-            for path in (*_PROGRAMS, *readable, *_FILES, _CPU_TOPOLOGY, "/dev/null"):
-                self._parent(path)
-
-    def _parent(self, path: str) -> int:
-        if path not in self._parents:
-            try:
-                self._parents[path] = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            except OSError:
-                self._parents[path] = -1
-        return self._parents[path]
-
-    def _allow(self, ruleset: int, path: str, access: int) -> None:
-        parent = self._parent(path)
-        if parent >= 0:
-            self._add(ruleset, parent, access)
-
-    def _add(self, ruleset: int, parent: int, access: int) -> None:
-        attr = _PathBeneathAttr(access & self._fs, parent)
-        _checked(_libc.syscall(_ADD_RULE, ruleset, 1, ctypes.byref(attr), 0))
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    return result
+# How long to wait for processes that a job left behind to end: after each job, and at the end.
+_ORPHANS_S, _LAST_S = 2.0, 10.0
 
 
 class Warden:
+    """Serves one server's requests over `connection`."""
+
     def __init__(self, connection: socket.socket, jobs_dir: str) -> None:
         self._connection = connection
         self._jobs_dir = jobs_dir
@@ -171,9 +88,8 @@ class Warden:
         """Kills every job and removes their directories."""
         for pid in self._job_of:
             _kill_group(pid)
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                os.wait()
+        self._job_of.clear()
+        self._end_orphans(_LAST_S)
         shutil.rmtree(self._jobs_dir, ignore_errors=True)
 
     def _handle(self, message: dict[str, Any]) -> None:
@@ -249,6 +165,7 @@ class Warden:
                 del self._pid_of[job]
             _, status, usage = os.wait4(ended.si_pid, 0)
             if job is not None:
+                self._end_orphans(_ORPHANS_S)
                 self._send(
                     {
                         "done": job,
@@ -258,6 +175,19 @@ class Warden:
                         "maxrss": usage.ru_maxrss,
                     }
                 )
+
+    def _end_orphans(self, timeout_s: float) -> None:
+        """Kills and reaps every child that is not a job's compiler, and what becomes a child meanwhile."""
+        deadline_s = time.monotonic() + timeout_s
+        while orphans := [pid for pid in _children() if pid not in self._job_of]:
+            for pid in orphans:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            ended = [pid for pid in orphans if _has_ended(pid)]
+            if time.monotonic() > deadline_s:
+                return  # a process that the kernel cannot end now: the next job's end tries again
+            if not ended:
+                time.sleep(0.001)
 
     def _send(self, message: dict[str, Any]) -> None:
         body = json.dumps(message).encode()
@@ -269,7 +199,34 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
+def _children() -> list[int]:
+    """The pids of this process's children, those that it has adopted among them; proc(5)."""
+    try:
+        # A thread's children become the first thread's when it ends, and only that one lives here.
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal() and _parent_of(name) == os.getpid()]
+
+
+def _parent_of(pid: str) -> int:
+    """0 for a process that has ended."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
+
+
 def main() -> None:
+    """Serves until the server closes the connection or ends."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     connection.set_inheritable(False)
     for number in (*_IGNORED, signal.SIGXFSZ):
@@ -299,7 +256,3 @@ def main() -> None:
         pass
     finally:
         warden.end()
-
-
-if __name__ == "__main__":
-    main()

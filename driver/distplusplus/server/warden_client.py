@@ -1,4 +1,4 @@
-"""Runs compilers through the warden (warden.py), each in a directory of its own."""
+"""Runs compilers through the warden, each in a directory of its own."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.server.access import Account
-from distplusplus.server.statuses import Refused
+from distplusplus.protocol.refusals import CallRefused
+from distplusplus.server.privileges import Account
 
-_WARDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warden.py")
+# The directory of the package, which `python -I -S` does not look into.
+_PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_WARDEN = "import sys; sys.path.append(sys.argv.pop(1)); from distplusplus.server.warden import main; main()"
 # A container's /dev/shm is 64 MiB unless it is told otherwise: too small for a C++ source and its assembly.
 _SHM, _SHM_MIN_BYTES = "/dev/shm", 512 * 1024 * 1024  # noqa: S108
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -51,13 +53,15 @@ class JobDir:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def read(self, name: str, max_bytes: int) -> bytes:
-        """A file of the job. It is the compiler's, so a link or a pipe in its place is not followed or
-        opened."""
+        """A file of the job, of at most `max_bytes`. A link or a pipe in its place is not followed or opened.
+
+        Raises OSError, CallRefused OUTPUT_TOO_LARGE.
+        """
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with open(os.open(os.path.join(self.path, name), flags), "rb") as file:
             data = file.read(max_bytes + 1)
         if len(data) > max_bytes:
-            raise Refused(pb.Refusal.OUTPUT_TOO_LARGE, f"an output is larger than {max_bytes} bytes")
+            raise CallRefused(pb.Refusal.OUTPUT_TOO_LARGE, f"an output is larger than {max_bytes} bytes")
         return data
 
 
@@ -76,10 +80,12 @@ def choose_parent(configured: str | None) -> str:
     raise OSError("no directory for jobs")
 
 
-class Warden:
-    """The connection to the warden process. Made before the server has threads, and before it gives up root:
-    the
-    interpreter may be installed where only root can start it."""
+class WardenClient:
+    """Starts the warden and talks to it.
+
+    Made before the server has threads, and before it gives up root: the interpreter may be installed where only root
+    can start it.
+    """
 
     def __init__(self, parent: str, memory_bytes: int, file_bytes: int, account: Account | None) -> None:
         self.jobs_dir = tempfile.mkdtemp(prefix="distplusplusd-", dir=parent)
@@ -88,8 +94,8 @@ class Warden:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", _WARDEN, str(theirs.fileno()), self.jobs_dir, str(memory_bytes),
-                 str(file_bytes), *([str(account.uid), str(account.gid)] if account else [])],
+                [sys.executable, "-I", "-S", "-c", _WARDEN, _PACKAGES, str(theirs.fileno()), self.jobs_dir,
+                 str(memory_bytes), str(file_bytes), *([str(account.uid), str(account.gid)] if account else [])],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env={"PATH": _PATH},
@@ -107,16 +113,15 @@ class Warden:
         self._listener = asyncio.create_task(self._listen(reader))
 
     def new_dir(self) -> JobDir:
-        """A new job's directory. Raises Refused SERVER_FAULT."""
+        """A new job's directory. Raises CallRefused SERVER_FAULT."""
         self._last += 1
         try:
             return JobDir(os.path.join(self.jobs_dir, str(self._last)))
         except OSError as error:
-            raise Refused(pb.Refusal.SERVER_FAULT, f"cannot make a directory for the job: {error}") from error
+            raise CallRefused(pb.Refusal.SERVER_FAULT, f"cannot make a directory for the job: {error}") from error
 
     async def run(self, argv: Sequence[str], job_dir: JobDir, readable: Sequence[str], timeout_s: float) -> Ended:
-        """Runs a compiler in `job_dir`; its messages go to `out` and `err` there. Raises Refused
-        SERVER_FAULT.
+        """Runs a compiler in `job_dir`. Its messages go to `out` and `err` there. Raises CallRefused SERVER_FAULT.
 
         When it returns or raises, also if it is cancelled, no process of the job is left.
         """
@@ -146,7 +151,7 @@ class Warden:
                 await settle(done)
         answer = done.result()
         if "error" in answer:
-            raise Refused(pb.Refusal.SERVER_FAULT, f"cannot start {argv[0]}: {answer['error']}", argv[0])
+            raise CallRefused(pb.Refusal.SERVER_FAULT, f"cannot start {argv[0]}: {answer['error']}", argv[0])
         code = os.waitstatus_to_exitcode(answer["status"])
         return Ended(
             code if code >= 0 else 128 - code,
@@ -169,7 +174,7 @@ class Warden:
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._writer is None or self.lost.is_set():
-            raise Refused(pb.Refusal.SERVER_FAULT, "the process that starts compilers has ended")
+            raise CallRefused(pb.Refusal.SERVER_FAULT, "the process that starts compilers has ended")
         body = json.dumps(message).encode()
         self._writer.write(len(body).to_bytes(4, "big") + body)
 
@@ -193,9 +198,10 @@ class Warden:
 
 
 async def settle(future: asyncio.Future[Any]) -> None:
-    """Waits for `future` even if the caller is cancelled meanwhile, which is raised afterwards: nothing of a
-    job may be
-    left behind because its client is in a hurry."""
+    """Waits for `future` even if the caller is cancelled meanwhile, and raises the cancellation afterwards.
+
+    Nothing of a job may be left behind because its client is in a hurry.
+    """
     cancelled = False
     while not future.done():
         try:

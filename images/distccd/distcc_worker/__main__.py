@@ -1,4 +1,4 @@
-"""`python3 -m distcc_worker` runs the worker; `python3 -m distcc_worker health` asks the one that runs."""
+"""`python3 -m distcc_worker` runs the worker; `python3 -m distcc_worker health` checks the running one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import psutil
 
-from distcc_worker.settings import SSH_PORT, STATS_PORT, Network, Settings, SettingsError, read
 from distcc_worker.stats_front import STATS_END
 from distcc_worker.supervisor import supervise
+from distcc_worker.worker_settings import SSH_PORT, STATS_PORT, Network, WorkerSettings, WorkerSettingsError, read
 
 STATE_DIR = "/var/lib/distcc-worker"
 MOUNTED_KEYS = "/etc/distcc-worker/authorized_keys"
@@ -32,7 +32,7 @@ def main() -> int:
     try:
         settings = _settings()
         return asyncio.run(supervise(settings, STATE_DIR))
-    except SettingsError as error:
+    except WorkerSettingsError as error:
         logging.error("%s", error)
         return 96
     except OSError as error:
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def health() -> int:
-    """0 when sshd listens (a gateway) or distccd's statistics answer within HEALTH_S; else says why not."""
+    """0 when sshd listens (a gateway) or distccd's statistics answer within HEALTH_S; otherwise prints why not."""
     problem = _sshd_problem() if os.environ.get("DISTCC_WORKER_FORWARD_TO") else _stats_problem()
     if problem:
         print(problem)
@@ -52,7 +52,7 @@ def health() -> int:
 
 
 def _sshd_problem() -> str:
-    # A connection that says nothing would be a line in sshd's log every time.
+    # Not by connecting: sshd would log every connection that says nothing.
     sockets = psutil.net_connections("tcp")
     listening = {c.laddr.port for c in sockets if c.laddr and c.status == psutil.CONN_LISTEN}
     return "" if SSH_PORT in listening else f"no sshd listens on port {SSH_PORT}"
@@ -72,7 +72,7 @@ def _stats_problem() -> str:
     return f"statistics port {STATS_PORT}: {answer.decode(errors='replace').strip() or 'no answer'}"
 
 
-def _settings() -> Settings:
+def _settings() -> WorkerSettings:
     try:
         with open(MOUNTED_KEYS, encoding="utf-8") as file:
             mounted = file.read()
@@ -82,7 +82,7 @@ def _settings() -> Settings:
 
 
 def _own_networks() -> Iterator[Network]:
-    """The networks of this container's interfaces, loopback left out."""
+    """The networks of this container's interfaces, without loopback."""
     for addresses in psutil.net_if_addrs().values():
         for address in addresses:
             if address.family in (socket.AF_INET, socket.AF_INET6) and address.netmask:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.agent.home import LAUNCHER, Home, at_home, fake_compiler, finish, running_server
+from tests.integration.agent.home import LAUNCHER, Home, compiled_locally, fake_compiler, finish, running_server
 from tests.integration.agent.long_compiles import LONG_S, LongCompiles
 from tests.integration.server.harness import Server, until
 
@@ -56,7 +56,7 @@ def test_without_any_server_left_the_compile_is_done_here(alone: Home, fake: Pat
         go(fake)
         done = finish(process)
     assert done.returncode == 0, done
-    assert at_home(done)
+    assert compiled_locally(done)
     assert (alone.work / "a.o").read_text() == "object of a\n"
 
 
@@ -66,7 +66,7 @@ def test_a_server_that_starts_again_is_used_again(alone: Home, place: Path) -> N
         address = server.addresses[0]
         alone.use(address)
         alone.remote("gcc", "-c", "a.c")
-    assert at_home(alone.compile("gcc", "-c", "a.c"))
+    assert compiled_locally(alone.compile("gcc", "-c", "a.c"))
     with running_server(place, "--listen-address", address):
         until(lambda: alone.compile("gcc", "-c", "a.c").returncode == 0 and alone.done() == 2, "the server to be used")
 
@@ -82,7 +82,7 @@ def test_a_black_hole_is_passed_over(alone: Home, server: Server) -> None:
             sock.connect_ex(hole.getsockname())
         alone.use(f"127.0.0.1:{hole.getsockname()[1]}", server, connect_timeout="1")
         done = alone.compile("gcc", "-c", "a.c")
-        assert (done.returncode, at_home(done)) == (0, False)
+        assert (done.returncode, compiled_locally(done)) == (0, False)
         assert alone.done() == 1
         alone.use(f"127.0.0.1:{hole.getsockname()[1]}", connect_timeout="1")
         done = alone.compile("gcc", "-c", "a.c")
@@ -98,7 +98,7 @@ def test_a_peer_that_accepts_and_says_nothing_is_told_from_one_that_cannot_be_re
         alone.use(f"127.0.0.1:{mute.getsockname()[1]}", connect_timeout="1")
         done = alone.compile("gcc", "-c", "a.c")
     assert done.returncode == 0
-    assert at_home(done)
+    assert compiled_locally(done)
     assert "connect: " in done.stderr
 
 
@@ -167,7 +167,7 @@ def test_local_compiles_are_bounded(alone: Home, fake: Path) -> None:
     alone.use(local_jobs="2")
     running = [start(alone, fake, f"f{number}") for number in range(5)]
     # Two run, and three launchers wait: they are counted by what they are.
-    until(lambda: "here: no servers" in alone.log and alone.log.count("here: ") == 5, "all five to be here")
+    until(lambda: "local: no servers" in alone.log and alone.log.count("local: ") == 5, "all five to be here")
     until(lambda: sum(map(_is_script, running)) >= 2, "two of them to be compilers")
     assert sum(map(_is_script, running)) == 2
     go(fake)
@@ -179,6 +179,7 @@ def _is_script(process: subprocess.Popen[str]) -> bool:
     return command == "gcc"
 
 
+@pytest.mark.long
 def test_a_long_compile_is_not_cut(long_compiles: LongCompiles) -> None:
     """Neither by the launcher nor by the agent or the bridge, which all have deadlines for those who say nothing."""
     until(long_compiles.are_long, "a long time", 2 * LONG_S)

@@ -233,7 +233,7 @@ def test_warnings_about_macros_are_those_of_a_compile_here(home: Home) -> None:
     assert THERE in home.log
     assert here.count("warning:") >= 6
     assert there == here
-    assert "here: " not in home.log
+    assert "local: " not in home.log
 
 
 def test_the_settings_can_have_macros_expanded_here(home: Home) -> None:

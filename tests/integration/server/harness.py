@@ -101,7 +101,7 @@ class Server:
         """The process that starts the compilers. (The server itself starts some too, to ask who they are.)"""
         with contextlib.suppress(psutil.NoSuchProcess):
             for child in psutil.Process(self.process.pid).children():
-                if "warden.py" in " ".join(_command(child)):
+                if "server.warden" in " ".join(_command(child)):
                     return child
         return None
 

@@ -107,6 +107,7 @@ def descriptors(process: psutil.Process) -> int:
     return sum(one.num_fds() for one in (process, *process.children(recursive=True)))
 
 
+@pytest.mark.serial
 @pytest.mark.timeout(1200)
 def test_soak(start: Callable[..., Server]) -> None:
     server = start("--jobs", "8", "--reservation-timeout", "0.5", "--log-level", "info")

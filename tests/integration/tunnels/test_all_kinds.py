@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from distcc_auto.demo.loopback import LoopbackWorker
+from tests.integration.addresses import loopback
 from tests.integration.agent.home import running_server
 from tests.integration.tunnels.lab import DISTCC_AUTO, Lab, Sshd
+
+pytestmark = pytest.mark.long
 
 # Every job that no worker takes fails the build.
 _ONLY_THERE = {"DISTCC_FALLBACK": "0"}
@@ -35,7 +38,7 @@ class Kinds:
 @pytest.fixture
 def kinds(lab: Lab, server: Sshd, worker: LoopbackWorker, tmp_path: Path) -> Iterator[Kinds]:
     behind_ssh = f"ssh://{lab.host('behind', server)}/{worker.distcc_port}/{worker.stats_port}"
-    with LoopbackWorker(2, "127.0.1.7") as direct, running_server(tmp_path, "--jobs", "2") as distplusplusd:
+    with LoopbackWorker(2, loopback(7)) as direct, running_server(tmp_path, "--jobs", "2") as distplusplusd:
         yield Kinds(direct.spec, behind_ssh, f"grpc://{distplusplusd.addresses[0]}")
 
 

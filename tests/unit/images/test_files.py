@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from distcc_worker.settings import JOB_PORT, SSH_PORT, STATS_PORT
 from distcc_worker.sshd import config, prepare
+from distcc_worker.worker_settings import JOB_PORT, SSH_PORT, STATS_PORT
 from images.build import HERE, ROOT, build_command, combinations
 
 
@@ -44,7 +44,8 @@ def test_sshd_accepts_its_configuration_and_permits_forwarding_alone(tmp_path: o
     state = str(tmp_path)
     text = config(state, "distcc", ["localhost:3632", "[::1]:3633"])
     command = prepare(state, "ssh-ed25519 AAAA", text)
-    prepared = os.stat(os.path.join(state, "ssh_host_ed25519_key"))
+    key = os.path.join(state, "ssh_host_ed25519_key")
+    prepared = os.stat(key)
     assert prepared.st_mode & 0o077 == 0
     os.makedirs("/run/sshd", exist_ok=True)  # sshd -T as root wants it
     shown = subprocess.run([command[0], "-T", *command[3:]], capture_output=True, text=True, check=False)
@@ -60,4 +61,5 @@ def test_sshd_accepts_its_configuration_and_permits_forwarding_alone(tmp_path: o
     ):
         assert line in shown.stdout.splitlines()
     prepare(state, "ssh-ed25519 AAAA", text)
-    assert os.stat(os.path.join(state, "ssh_host_ed25519_key")) == prepared  # made once
+    again = os.stat(key)
+    assert (again.st_ino, again.st_mtime_ns) == (prepared.st_ino, prepared.st_mtime_ns)  # made once

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distcc_worker import stats_front
-from distcc_worker.settings import LOOPBACK, Network
-from distcc_worker.stats_front import StatsError, StatsFront, with_free_memory
+from distcc_worker.stats_front import StatsFront, StatsFrontError, with_free_memory
+from distcc_worker.worker_settings import LOOPBACK, Network
 
 REPLY = (
     b"HTTP/1.0 200 OK\nContent-Type: text/plain\nConnection: close\n\n"
@@ -41,7 +41,7 @@ def test_everything_else_is_passed_on_byte_for_byte(noise: bytes, free_mib: int)
 
 @pytest.mark.parametrize("half", [b"", b"HTTP/1.0 200 OK\n\n", REPLY[:-20], b"</distccstats>"])
 def test_half_an_answer_is_an_error(half: bytes) -> None:
-    with pytest.raises(StatsError):
+    with pytest.raises(StatsFrontError):
         with_free_memory(half, 1)
 
 

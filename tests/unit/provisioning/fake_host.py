@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from provisioning.errors import CommandFailed
+from provisioning.host_errors import CommandFailed
 from provisioning.remote import Output, Remote
 from provisioning.steps import Host
 

@@ -9,7 +9,7 @@ import pytest
 from fabric import Config, Connection
 
 from provisioning.connect import connect, split_port
-from provisioning.errors import UnreachableError
+from provisioning.host_errors import UnreachableError
 
 
 @pytest.fixture
@@ -86,7 +86,5 @@ def test_known_hosts_are_those_of_ssh_config(ssh_config: str, tmp_path: Path) ->
 def test_what_ssh_does_not_understand_is_told(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text("Host *\n  Prot 22\n")
-    with pytest.raises(
-        UnreachableError, match=r"ssh cannot make sense of 'worker-1': .*Bad configuration option: prot"
-    ):
+    with pytest.raises(UnreachableError, match=r"ssh does not understand 'worker-1': .*Bad configuration option: prot"):
         connect("worker-1", Config(), str(path))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.errors import HostError
 from provisioning.facts import SCRIPT, parse
+from provisioning.host_errors import HostError
 
 DEBIAN = """os_id=debian
 os_like=
@@ -42,7 +42,7 @@ def test_a_fedora_host_that_enforces() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("os_id=debian", "os_id=alpine", "neither of Debian's, Fedora's nor Arch's family"),
+        ("os_id=debian", "os_id=alpine", "not of Debian's, Fedora's or Arch's family"),
         ("init=systemd", "init=runit", "its first process is runit, not systemd"),
         ("systemd=252", "systemd=", "not systemd"),
     ],
@@ -52,11 +52,11 @@ def test_what_cannot_become_a_worker_is_told(old: str, new: str, message: str) -
         parse(DEBIAN.replace(old, new))
 
 
-def test_a_host_without_the_files_that_are_looked_at_answers_too(tmp_path: Path) -> None:
+def test_a_host_without_the_files_that_the_script_reads_answers_too(tmp_path: Path) -> None:
     script = SCRIPT.replace("/etc/", f"{tmp_path}/")
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with pytest.raises(HostError, match="an unknown system is neither"):
+    with pytest.raises(HostError, match="an unknown system is not of"):
         parse(done.stdout)
     (tmp_path / "ssh").mkdir()
     (tmp_path / "ssh" / "sshd_config").write_text("Port 22\n")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from provisioning import packages
-from provisioning.errors import CommandFailed
 from provisioning.families import family_of
+from provisioning.host_errors import CommandFailed
 from provisioning.record import Record, read, to_text
 from tests.unit.provisioning.fake_host import FakeRemote, host
 
@@ -85,7 +85,7 @@ def test_a_record_is_read_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"other": 1}', "1"])
 def test_a_record_of_something_else_is_told(text: str) -> None:
-    from provisioning.errors import HostError
+    from provisioning.host_errors import HostError
 
     with pytest.raises(HostError, match="is not a record of this version"):
         read(FakeRemote({"cat ": text}))

@@ -8,7 +8,7 @@ import pytest
 from fabric import Config, Connection
 from fabric.testing.base import Command, MockRemote, Session
 
-from provisioning.errors import CommandFailed, HostError
+from provisioning.host_errors import CommandFailed, HostError
 from provisioning.remote import Remote
 
 
@@ -52,7 +52,7 @@ def test_the_password_is_in_no_command_line(sessions: MockRemote) -> None:
 
 
 def test_without_sudo_and_root_nothing_goes(sessions: MockRemote) -> None:
-    with pytest.raises(HostError, match="admin is not root, and sudo is not installed there"):
+    with pytest.raises(HostError, match="admin is not root, and the host has no sudo"):
         remote(sessions, Command(out=b"1000\n192.0.2.1\n")).open()
 
 

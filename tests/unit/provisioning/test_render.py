@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from distplusplus.server.server_settings import load
 from provisioning import render
 
@@ -9,12 +16,12 @@ from provisioning import render
 def unit(
     allow: tuple[str, ...] = ("192.0.2.0/24",), refused: tuple[str, ...] = (), namespace: bool = True
 ) -> list[str]:
-    daemon = render.distccd("/usr/bin/distccd", (3632, 3633), 8, 10, allow)
+    daemon = render.distccd("/usr/bin/distccd", (3632, 3633), render.UnitSettings(8, 10, allow))
     return render.unit(daemon, refused, namespace).splitlines()
 
 
 def server_unit(has_tls: bool) -> list[str]:
-    daemon = render.distplusplusd("/usr/bin/python3", 4000, 8, 10, ("192.0.2.0/24",), has_tls)
+    daemon = render.distplusplusd("/usr/bin/python3", (4000,), render.UnitSettings(8, 10, ("192.0.2.0/24",), has_tls))
     return render.unit(daemon, (), True).splitlines()
 
 
@@ -23,6 +30,10 @@ def test_the_daemon_is_started_as_asked() -> None:
         "ExecStart=/usr/bin/distccd --daemon --no-detach --log-stderr --log-level notice --port 3632 --stats "
         "--stats-port 3633 --jobs 8 --nice 10 --allow 127.0.0.0/8 --allow ::1/128 --allow 192.0.2.0/24"
     ) in unit()
+
+
+def test_the_unit_has_the_sections_that_systemd_knows() -> None:
+    assert [line for line in unit() if line.startswith("[")] == ["[Unit]", "[Service]", "[Install]"]
 
 
 def test_without_clients_only_loopback_is_listened_on() -> None:
@@ -52,6 +63,42 @@ def test_what_is_started_is_a_command_line_of_distplusplusd() -> None:
     assert [str(network) for network in settings.allow] == ["192.0.2.0/24"]
     # systemd waits until the longest job has ended.
     assert settings.job_timeout_s < render.STOP_S
+
+
+SETTINGS = st.builds(
+    render.UnitSettings,
+    jobs=st.integers(1, 4096),
+    nice=st.integers(0, 19),
+    allow=st.lists(st.ip_addresses().map(lambda one: str(ipaddress.ip_network(one))), unique=True).map(tuple),
+    has_tls=st.booleans(),
+)
+# Programs with characters that mean something to systemd.
+PROGRAMS = st.text(st.sampled_from("/usr-bin%$;\\\"' #é"), min_size=1).map("/{}".format)
+
+
+@given(PROGRAMS, SETTINGS)
+def test_a_unit_tells_what_it_was_rendered_from(program: str, settings: render.UnitSettings) -> None:
+    server = render.unit(render.distplusplusd(program, (4000,), settings), (), log_namespace=True)
+    assert render.program_and_settings(server) == (program, settings)
+    plain = dataclasses.replace(settings, has_tls=False)
+    distccd = render.unit(render.distccd(program, (3632, 3633), plain), (), log_namespace=False)
+    assert render.program_and_settings(distccd) == (program, plain)
+
+
+@given(st.text(min_size=1), st.lists(st.text()).map(tuple))
+def test_no_text_adds_a_line_to_a_unit(program: str, allow: tuple[str, ...]) -> None:
+    settings = render.UnitSettings(8, 10, allow)
+    try:
+        text = render.unit(render.distccd(program, (3632, 3633), settings), (), log_namespace=True)
+    except ValueError:
+        return
+    assert [line.partition("=")[0] for line in text.splitlines()] == [line.partition("=")[0] for line in unit()]
+
+
+@pytest.mark.parametrize("user", ["x;reboot;", "*", "a,b", "!root", "a b", "a\n    PermitTTY yes", "", "-x", "Root"])
+def test_the_tunnel_user_is_one_account_and_no_pattern(user: str) -> None:
+    with pytest.raises(ValueError, match="cannot be the name of an account"):
+        render.sshd(user, (3632, 3633))
 
 
 def test_all_hardening_is_there_and_the_network_is_that_of_the_clients() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from distcc_common.errors import ConfigurationError
 from provisioning import render, software
-from provisioning.errors import HostError
+from provisioning.host_errors import HostError
 from provisioning.software import Python
 from tests.unit.provisioning.fake_host import FakeRemote, host
 
@@ -60,7 +60,9 @@ def test_without_the_packages_here_it_is_said_what_to_install(monkeypatch: pytes
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(ConfigurationError, match=r"not installed here.*pip install -e '\.\[provision,distplusplus\]'"):
+    with pytest.raises(
+        ConfigurationError, match=r"not installed on this machine.*pip install -e '\.\[provision,distplusplus\]'"
+    ):
         software.requirements()
 
 

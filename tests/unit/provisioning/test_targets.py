@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distcc_common.errors import ConfigurationError
-from provisioning.kinds import DISTPLUSPLUSD, kind_of, ports_of
+from provisioning.daemon_kinds import DISTPLUSPLUSD, kind_of, ports_of
 from provisioning.provision import require_clients
 from provisioning.targets import Target, find_targets
 
@@ -58,7 +58,7 @@ def test_clients_must_be_named_and_distplusplusd_has_no_tunnels(tmp_path: Path) 
     for word in ("worker-1", "grpc://worker-1"):
         with pytest.raises(ConfigurationError, match=rf"^{word}: who may compile there"):
             require_clients(one(word))
-    with pytest.raises(ConfigurationError, match=r"^grpc://w: there are no tunnels to distplusplusd"):
+    with pytest.raises(ConfigurationError, match=r"^grpc://w: distplusplusd has no tunnels"):
         require_clients(one("grpc://w", allow=["192.0.2.1"], tunnel_keys=[str(key)]))
 
 
@@ -97,7 +97,7 @@ def test_entries_are_by_address_over_tcp_and_by_name_over_ssh(tmp_path: Path) ->
 
 
 def test_no_hosts_and_no_inventory_are_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no hosts: name them"):
+    with pytest.raises(ConfigurationError, match="no hosts: name some"):
         find_targets([], None, None, {}, {})
     with pytest.raises(ConfigurationError, match=r"inventory.toml: the inventory cannot be read"):
         find_targets([], "farm", None, {}, {"HOME": str(tmp_path)})

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from distplusplus.agent.agent_settings import Settings
-from distplusplus.agent.endings import GoHomeError
-from distplusplus.agent.launcher_link import MAX_PACKET_BYTES, Connection
+from distplusplus.agent.launcher_link import LauncherLink, PacketTooLongError, Preprocessed
+from distplusplus.agent.local_compile import CompileLocallyError
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.preprocess import preprocessed
 from distplusplus.agent.preprocess.unexpanded import Sources
@@ -36,22 +34,13 @@ class Text:
     warned: bool = False
 
 
-@dataclass(frozen=True)
-class _Made:
-    """What a preprocessor wrote, and how it ended."""
-
-    data: bytes
-    failed: bool
-    warned: bool
-
-
 class Preprocessor:
     """Of one job."""
 
     def __init__(
-        self, connection: Connection, command: Compile, directory: str, settings: Settings, slots: LocalSlots
+        self, link: LauncherLink, command: Compile, directory: str, settings: Settings, slots: LocalSlots
     ) -> None:
-        self._connection = connection
+        self._link = link
         self._command = command
         self._directory = directory
         self._settings = settings
@@ -59,24 +48,24 @@ class Preprocessor:
 
     async def for_servers(self, sources: Sources) -> Text:
         """The text for servers that expand macros: with its macros left as they are, unless it might not mean the same
-        then. Raises GoHomeError, LauncherGoneError.
+        then. Raises CompileLocallyError, LauncherGoneError.
         """
-        if not self._command.directives or not sources.sees(self._connection.peer_pid):
+        if not self._command.directives or not sources.sees(self._link.peer_pid):
             return await self.in_full()
         if sources.expects_suspects(self._directory):
             # What is expected is made first; but what comes of a source must not hang on what was compiled before it.
             made = await self._run(self._command.preprocess)
-            if made.failed or await _in_thread_if_large(made.data, partial(self._has_suspects, sources, made.data)):
+            if made.failed or await _in_thread_if_large(made.text, partial(self._has_suspects, sources, made.text)):
                 return await self._finished(made)
         made = await self._run(self._command.directives)
         if not made.failed and not made.warned:
-            text = await _in_thread_if_large(made.data, partial(self._if_plain, sources, made.data))
+            text = await _in_thread_if_large(made.text, partial(self._if_plain, sources, made.text))
             if text is not None:
                 return text
         return await self.in_full()
 
     async def in_full(self) -> Text:
-        """Raises GoHomeError, LauncherGoneError."""
+        """Raises CompileLocallyError, LauncherGoneError."""
         return await self._finished(await self._run(self._command.preprocess))
 
     def _has_suspects(self, sources: Sources, data: bytes) -> bool:
@@ -87,36 +76,27 @@ class Preprocessor:
             return None
         return Text(self._compress(data), unexpanded=True)
 
-    async def _finished(self, made: _Made) -> Text:
-        """Of full preprocessing. Raises GoHomeError."""
+    async def _finished(self, made: Preprocessed) -> Text:
+        """Of full preprocessing. Raises CompileLocallyError."""
         if made.failed:
             # It shows the errors again, and any that only the compiler finds.
-            raise GoHomeError("the preprocessor found an error")
+            raise CompileLocallyError("the preprocessor found an error")
         if made.warned and not self._command.clang and "-Wunused-macros" in self._command.preprocess:
-            raise GoHomeError("the preprocessor warns, and of unused macros, GCC names other lines with -E")
+            raise CompileLocallyError("the preprocessor warns, and of unused macros, GCC names other lines with -E")
         reason = preprocessed.reason_to_stay(
-            made.data, clang=self._command.clang, warned=made.warned, maps_names=self._command.maps_names
+            made.text, clang=self._command.clang, warned=made.warned, maps_names=self._command.maps_names
         )
         if reason:
-            raise GoHomeError(reason)
-        content = await _in_thread_if_large(made.data, partial(self._compress, made.data))
+            raise CompileLocallyError(reason)
+        content = await _in_thread_if_large(made.text, partial(self._compress, made.text))
         return Text(content, warned=made.warned)
 
-    async def _run(self, arguments: Sequence[str]) -> _Made:
+    async def _run(self, arguments: Sequence[str]) -> Preprocessed:
         async with self._slots.taken(self._settings.preprocess_jobs):
-            words = (os.fsencode(word) + b"\0" for word in arguments)
-            packet = b"P" + b"".join(words)
-            if len(packet) > MAX_PACKET_BYTES:
-                raise GoHomeError("the preprocessor's arguments are too long")
-            await self._connection.send(packet)
-            status, (text, messages) = await self._connection.receive(b"R", 2)
-            warned = os.fstat(messages).st_size > 0
-            os.close(messages)
             try:
-                data = os.pread(text, os.fstat(text).st_size, 0)
-            finally:
-                os.close(text)
-            return _Made(data, failed=struct.unpack("=i", status)[0] != 0, warned=warned)
+                return await self._link.preprocess(arguments)
+            except PacketTooLongError as error:
+                raise CompileLocallyError(str(error)) from None
 
     def _compress(self, data: bytes) -> bytes:
         return compression.compress(data, self._settings.compress, self._settings.compression_level)

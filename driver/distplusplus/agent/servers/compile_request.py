@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
-from distplusplus.agent.local_compilers import LocalCompiler
-from distplusplus.agent.servers.remote_server import Server
-from distplusplus.compiler.classify import Compile
+from distplusplus.agent.servers.protocol import PreparedCompile
+from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF
 from distplusplus.protocol import distplusplus_pb2 as pb
 
-# What a server of the first implementation takes for preprocessed is what has such a name.
-_PREPROCESSED_ENDING = {pb.C: ".i", pb.CXX: ".ii", pb.OBJECTIVE_C: ".mi", pb.OBJECTIVE_CXX: ".mii"}
 
-
-def compile_request(
-    command: Compile, compiler: LocalCompiler, server: Server, name: str, content: pb.File, directory: str
-) -> pb.CompileRequest:
-    """The request, without a reservation. `name` is the server's for the compiler, `directory` the client's own."""
+def compile_request(prepared: PreparedCompile, name: str, token: str, *, extended: bool) -> pb.CompileRequest:
+    """`name` is the server's name for the compiler, `token` the reservation. `extended`: it is a server of ours."""
+    command = prepared.command
     base = os.path.basename(command.source)
-    request = pb.CompileRequest(compiler=name, inputFile=content, cwd=directory, argument=command.remote)
-    if not server.extended:
-        request.inputFile.name = os.path.splitext(base)[0] + _PREPROCESSED_ENDING[command.language]
+    request = pb.CompileRequest(
+        uuid=token, compiler=name, inputFile=prepared.text, cwd=prepared.directory, argument=command.remote
+    )
+    if not extended:
+        # The first implementation takes a file for preprocessed if it has such a name.
+        request.inputFile.name = os.path.splitext(base)[0] + PREPROCESSED_ENDING_OF[command.language]
         return request
     request.inputFile.name = base
     request.outputName = command.output
     request.furtherOutputs = True
-    request.language = command.language
-    request.expectedCompiler.digest = compiler.digest
+    request.language = cast("pb.Language", int(command.language))
+    request.expectedCompiler.digest = prepared.compiler.digest
+    request.reserveNext = True
+    request.directivesOnly = prepared.unexpanded
     return request

@@ -15,7 +15,7 @@ NAMES = WORDS.map(lambda word: word.replace(b"=", b""))
 
 
 def packed(arguments: list[bytes], environ: dict[bytes, bytes], compiler: bytes = b"gcc") -> bytes:
-    """As launcher.c does it."""
+    """As the launcher does it (conversation.c)."""
     entries = [name + b"=" + value for name, value in environ.items()]
     fields = [b"1.0", b"5", compiler, b"/work dir", str(len(arguments)).encode(), *arguments, *entries]
     return b"".join(field + b"\0" for field in fields)

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from distcc_common.errors import ConfigurationError
-from distplusplus.server import access as security
+from distplusplus.server import privileges
 from distplusplus.server.access import is_allowed
 from distplusplus.server.server_settings import load
 
@@ -48,4 +48,4 @@ def test_allow_makes_an_open_address_possible_and_never_for_the_whole_world() ->
 def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """As systemd's DynamicUser has in a container."""
     monkeypatch.setattr(os, "geteuid", lambda: 61234)
-    assert security.user_name() == "user 61234"
+    assert privileges.user_name() == "user 61234"

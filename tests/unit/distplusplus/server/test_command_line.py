@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distplusplus.compiler import allowed as arguments
+from distplusplus.compiler.languages import Language
+from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server import command_line as plan
 from distplusplus.server.compilers import Identity, Program
-from distplusplus.server.statuses import Refused
 
 GCC = Identity(pb.Compiler.GCC, "12.2.0", "x86_64-linux-gnu", "")
 CLANG = Identity(pb.Compiler.CLANG, "14.0.6", "x86_64-pc-linux-gnu", "")
@@ -23,7 +25,7 @@ def made(options: str = "-c", identity: Identity = GCC, head: bytes = MARKED, **
     request = pb.CompileRequest(**fields)  # type: ignore[arg-type]
     checked = arguments.check(options.split(), clang=identity is CLANG)
     program = Program("cc", "/usr/bin/cc", "/usr/bin/cc", (0, 0, 0))
-    return plan.make(request, checked, pb.C, program, identity, head, "/job/w")
+    return plan.make(request, checked, Language.C, program, identity, head, "/job/w")
 
 
 def test_the_input_is_named_so_that_its_name_shows_right() -> None:
@@ -52,7 +54,7 @@ def test_macros_are_left_to_gcc_11_and_later_alone() -> None:
     assert "-fdirectives-only" in made(directivesOnly=True).argv
     assert "-fdirectives-only" not in made().argv
     for identity in (CLANG, Identity(pb.Compiler.GCC, "10.2.1", "x86_64-linux-gnu", "")):
-        with pytest.raises(Refused, match="GCC 11"):
+        with pytest.raises(CallRefused, match="GCC 11"):
             made(identity=identity, directivesOnly=True)
 
 
@@ -61,14 +63,14 @@ def test_outputs() -> None:
     assert made(outputName="/abs/x.o").output == "x.o"
     assert made(outputName="../x.o").output == "x.o"
     for name in ("hello.i", "profile.profdata", "hello.i/x.o"):
-        with pytest.raises(Refused):
+        with pytest.raises((CallRefused, NotAllowedError)):
             made(outputName=name)
 
 
 def test_an_old_gcc_cannot_be_told_where_the_profile_is() -> None:
-    with pytest.raises(Refused, match="GCC 11"):
+    with pytest.raises(CallRefused, match="GCC 11"):
         made("-fprofile-arcs -c", Identity(pb.Compiler.GCC, "10.2.1", "x", ""))
-    with pytest.raises(Refused, match="together"):
+    with pytest.raises(CallRefused, match="together"):
         made("-fprofile-arcs -fstack-usage -c")
 
 
@@ -89,16 +91,5 @@ def test_notes_get_the_clients_directory(start: int, unit: int, theirs: str) -> 
 
 @given(st.binary(max_size=64))
 def test_notes_of_an_unknown_form_are_refused(notes: bytes) -> None:
-    with pytest.raises(Refused, match="not known here"):
+    with pytest.raises(CallRefused, match="not known here"):
         plan.with_directory(notes, "/job/w", "/home")
-
-
-@given(st.text(max_size=12))
-def test_names_are_safe_or_refused(name: str) -> None:
-    try:
-        plan.check_name(name)
-    except Refused:
-        return
-    assert name not in ("", ".", "..")
-    assert not set("/\0\n") & set(name)
-    assert name[0] not in "-@"

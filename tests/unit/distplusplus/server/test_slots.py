@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.slots import Reservation, SlotTable, Waiter
-from distplusplus.server.statuses import Refused
 
 
 class Clock:
@@ -24,18 +24,18 @@ def table(slots: int = 2, timeout_s: float = 1.0) -> tuple[SlotTable, Clock]:
     return SlotTable(lambda: slots, timeout_s, max_waiters=3, clock=clock), clock
 
 
-def reason(refused: pytest.ExceptionInfo[Refused]) -> str:
+def reason(refused: pytest.ExceptionInfo[CallRefused]) -> str:
     return pb.Refusal.Reason.Name(refused.value.reason)
 
 
 def test_a_slot_is_reserved_used_and_freed() -> None:
     slots, _ = table(1)
     reservation = slots.reserve("u", "p")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(CallRefused) as refused:
         slots.reserve("u", "p")
     assert reason(refused) == "FULL"
     assert slots.use(reservation.uuid) is reservation
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(CallRefused) as refused:
         slots.use(reservation.uuid)
     assert reason(refused) == "USED_RESERVATION"
     assert (slots.running, slots.taken) == (1, 1)
@@ -54,7 +54,7 @@ def test_expiry_is_neither_early_nor_forgotten() -> None:
     clock.now_s = 1.0
     assert slots.expire() == pytest.approx(1.6)
     assert list(slots.reserved) == [second.uuid]
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(CallRefused) as refused:
         slots.use(first.uuid)
     assert reason(refused) == "EXPIRED_RESERVATION"
     clock.now_s = 1.6
@@ -75,7 +75,7 @@ def test_an_upload_holds_one_reservation_of_its_connection() -> None:
     slots.expire()
     assert not slots.reserved
     for gone in (other, elsewhere):
-        with pytest.raises(Refused):
+        with pytest.raises(CallRefused):
             slots.use(gone.uuid)
 
 
@@ -92,7 +92,7 @@ def test_waiting_is_fair_between_users() -> None:
 
     for user in ["many"] * 4 + ["few", "few", "one"]:
         slots.wait(Waiter(user, "p", grant))
-    with pytest.raises(Refused):
+    with pytest.raises(CallRefused):
         slots.reserve("late", "p")  # does not overtake those who wait
     for _ in range(7):
         slots.release(running)
@@ -159,7 +159,7 @@ def test_too_many_wait() -> None:
     waiters = [Waiter("u", "p", lambda _: None) for _ in range(4)]
     for waiter in waiters[:3]:
         slots.wait(waiter)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(CallRefused) as refused:
         slots.wait(waiters[3])
     assert reason(refused) == "QUEUE_FULL"
     slots.leave(waiters[0])
@@ -210,7 +210,7 @@ def test_no_order_of_events_breaks_the_count(events: list[tuple[str, int]]) -> N
                 slots.upload_begins(user)
             elif event == "end" and uploads:
                 slots.upload_ends(uploads.pop())
-        except Refused:
+        except CallRefused:
             pass
         assert slots.running == len(running)
         assert slots.taken == len(running) + len(slots.reserved) <= 3

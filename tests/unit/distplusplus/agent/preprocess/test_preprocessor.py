@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from distplusplus.agent.agent_settings import Settings
-from distplusplus.agent.endings import GoHomeError
-from distplusplus.agent.launcher_link import Connection
+from distplusplus.agent.launcher_link import LauncherLink, Preprocessed
+from distplusplus.agent.local_compile import CompileLocallyError
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.preprocess.preprocessor import Preprocessor, Text
 from distplusplus.agent.preprocess.unexpanded import Sources
@@ -23,7 +23,7 @@ FULL, DIRECTIVES = "in full", "directives only"
 
 
 class Launcher:
-    """Stands for a launcher's connection. `ends`: wait status and messages of each way to preprocess."""
+    """Stands for the link to a launcher. `ends`: wait status and messages of each way to preprocess."""
 
     def __init__(self, source: str, ends: dict[str, tuple[int, bytes]]) -> None:
         self.peer_pid = os.getpid()
@@ -31,18 +31,11 @@ class Launcher:
         self._source = source
         self._ends = ends
 
-    async def send(self, packet: bytes) -> None:
-        assert packet.startswith(b"P")
-        self.runs.append(DIRECTIVES if b"\0-fdirectives-only\0" in packet else FULL)
-
-    async def receive(self, kind: bytes, descriptors: int) -> tuple[bytes, list[int]]:
-        assert (kind, descriptors) == (b"R", 2)
+    async def preprocess(self, arguments: Iterable[str]) -> Preprocessed:
+        self.runs.append(DIRECTIVES if "-fdirectives-only" in arguments else FULL)
         status, messages = self._ends.get(self.runs[-1], (0, b""))
-        fds = []
-        for data in (f'# 0 "{self._source}"\nint x; // {self.runs[-1]}\n'.encode(), messages):
-            fds.append(os.memfd_create("test"))
-            os.write(fds[-1], data)
-        return struct.pack("=i", status), fds
+        text = f'# 0 "{self._source}"\nint x; // {self.runs[-1]}\n'.encode()
+        return Preprocessed(text, failed=status != 0, warned=bool(messages))
 
 
 class Place:
@@ -62,8 +55,8 @@ class Place:
 
         async def run() -> Text:
             settings = Settings(compress=pb.NONE)
-            connection = cast("Connection", launcher)
-            preprocessor = Preprocessor(connection, command, str(self._directory), settings, LocalSlots())
+            link = cast("LauncherLink", launcher)
+            preprocessor = Preprocessor(link, command, str(self._directory), settings, LocalSlots())
             return await preprocessor.for_servers(self._sources)
 
         return launcher.runs, asyncio.run(run())
@@ -97,11 +90,11 @@ def test_what_only_full_preprocessing_can_judge(place: Place, end: tuple[int, by
     runs, text = place.preprocess("plain.cc", directives=end)
     assert (runs, text) == ([DIRECTIVES, FULL], Text(b'# 0 "plain.cc"\nint x; // in full\n'))
     assert place.preprocess("plain.cc", directives=end, full=(0, b"warning"))[1].warned
-    with pytest.raises(GoHomeError, match="found an error"):
+    with pytest.raises(CompileLocallyError, match="found an error"):
         place.preprocess("plain.cc", directives=end, full=(256, b"error"))
 
 
 def test_an_error_where_suspects_are_expected_is_not_looked_for_twice(place: Place) -> None:
     place.preprocess("suspect.cc")
-    with pytest.raises(GoHomeError, match="found an error"):
+    with pytest.raises(CompileLocallyError, match="found an error"):
         place.preprocess("plain.cc", full=(256, b"error"))

@@ -1,4 +1,4 @@
-"""Which job goes where, without a process: servers that grant reservations when a test says so."""
+"""Which job goes where, without a process: workers that grant reservations when a test says so."""
 
 from __future__ import annotations
 
@@ -9,88 +9,43 @@ import pytest
 
 from distplusplus.agent.agent_settings import ServerSettings, Settings
 from distplusplus.agent.local_compilers import LocalCompiler
-from distplusplus.agent.servers import reservations as scheduling
+from distplusplus.agent.remote_compile import reserve_and_send
+from distplusplus.agent.servers import reservations
 from distplusplus.agent.servers.diagnosis import Trouble
-from distplusplus.agent.servers.remote_server import FullError, Mismatch, Server, ServerLostError
-from distplusplus.agent.servers.reservations import Job, NoServerError, Scheduler
+from distplusplus.agent.servers.fake_worker import FakeWorker
+from distplusplus.agent.servers.protocol import Mismatch, PreparedCompile, RemoteWorker, WorkerFullError
+from distplusplus.agent.servers.reservations import Job
+from distplusplus.agent.servers.scheduler import NoWorkerError, Scheduler
+from distplusplus.compiler.classify import Compile, classify
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 GCC = LocalCompiler("/usr/bin/gcc", "gcc 1", ("gcc",), False, "1", "fake-linux-gnu", "1")
 
 
-class FakeServer(Server):
-    """Grants `free` reservations at once and keeps the others waiting; a job ends when the test ends it."""
-
-    def __init__(self, settings: ServerSettings, changed: Callable[[], None], slots: int = 1) -> None:
-        super().__init__(settings, changed)
-        self.slots = self.free = slots
-        self.extended = True
-        self._max_wait_ms = 30_000
-        self.asked = 0
-        self.queue: list[asyncio.Future[None]] = []
-        self.running: list[asyncio.Future[pb.CompileAnswer]] = []
-
-    def knows(self, local: LocalCompiler) -> str | Mismatch | None:
-        return local.names[0]
-
-    async def reserve(self, settings: Settings) -> str:  # noqa: ARG002
-        self.asked += 1
-        if self.free <= 0:
-            place: asyncio.Future[None] = self._loop.create_future()
-            self.queue.append(place)
-            try:
-                await place
-            finally:
-                self.queue.remove(place)
-        self.free -= 1
-        return f"{self.name} {self.asked}"
-
-    async def distribute(self, request: pb.CompileRequest, settings: Settings) -> pb.CompileAnswer:  # noqa: ARG002
-        assert request.uuid
-        end: asyncio.Future[pb.CompileAnswer] = self._loop.create_future()
-        self.running.append(end)
-        return await end
-
-    def end_job(self, *, hands_on: bool = False) -> None:
-        answer = pb.CompileAnswer()
-        if hands_on:
-            answer.next.uuid = "next"
-        else:
-            self.free_slot()
-        self.running.pop(0).set_result(answer)
-
-    def free_slot(self) -> None:
-        """A slot becomes free, and whoever waits gets it."""
-        self.free += 1
-        if self.queue:
-            self.queue[0].set_result(None)
-
-
-async def _request(_server: Server, _name: str) -> pb.CompileRequest:
-    return pb.CompileRequest()
+def prepared(*, unexpanded: bool = False) -> PreparedCompile:
+    command = classify("gcc", ["-c", "a.c"], {}, clang=False)
+    assert isinstance(command, Compile)
+    return PreparedCompile(command, GCC, pb.File(), "/work", unexpanded)
 
 
 class Farm:
+    """Workers with so many slots, and jobs for them."""
+
     def __init__(self, *slots: int) -> None:
-        self.scheduler = Scheduler()
+        numbers = iter(slots)
+        self.scheduler = Scheduler(lambda entry, changed: FakeWorker(entry, changed, next(numbers)))
         self.settings = Settings(servers=tuple(ServerSettings(f"server-{number}:1") for number in range(len(slots))))
-        for entry, count in zip(self.settings.servers, slots, strict=True):
-            self.scheduler._servers[entry] = FakeServer(entry, self.scheduler._wake, count)
         self.said: list[str] = []
+        self.servers = [worker for worker in self.scheduler.workers(self.settings) if isinstance(worker, FakeWorker)]
 
-    @property
-    def servers(self) -> list[FakeServer]:
-        return [server for server in self.scheduler._servers.values() if isinstance(server, FakeServer)]
+    def job(self, *, unexpanded: bool = False) -> Job:
+        return Job(GCC, self.settings, lambda _, text: self.said.append(text), unexpanded=unexpanded)
 
-    def start(self) -> asyncio.Task[tuple[Server, pb.CompileAnswer]]:
-        job = Job(
-            GCC,
-            self.settings,
-            _request,
-            False,
-            lambda _, text: self.said.append(text),
+    def start(self, *, unexpanded: bool = False) -> asyncio.Task[tuple[RemoteWorker, pb.CompileAnswer]]:
+        job = self.job(unexpanded=unexpanded)
+        return asyncio.get_running_loop().create_task(
+            reserve_and_send(self.scheduler, job, prepared(unexpanded=unexpanded))
         )
-        return asyncio.get_running_loop().create_task(self.scheduler.compile(job))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -125,14 +80,14 @@ def test_a_job_that_goes_before_its_reservation_was_asked_for_leaves_nothing() -
     async def test() -> None:
         farm = Farm(1)
         job = farm.start()
-        await asyncio.sleep(0)  # it has asked, and the task that does so has not begun
-        for ticket in farm.scheduler._tickets:
-            assert ticket.task is not None
-            ticket.task.cancel()
+        before = asyncio.all_tasks()
+        await asyncio.sleep(0)
+        (asking,) = asyncio.all_tasks() - before
+        assert (farm.servers[0].active, farm.servers[0].asked) == (1, 0), "it has not begun"
+        asking.cancel()
         job.cancel()
         await asyncio.wait([job])
-        await until(lambda: not farm.scheduler._tickets)
-        assert farm.servers[0].active == 0
+        await until(lambda: farm.servers[0].active == 0)
 
     run(test)
 
@@ -147,7 +102,7 @@ def test_a_reservation_that_comes_too_late_is_for_the_next_job() -> None:
         late.cancel()
         await asyncio.wait([late])
         server.free_slot()
-        await until(lambda: not farm.scheduler._tickets)
+        await until(lambda: not server.queue)
         job = farm.start()
         await until(lambda: len(server.running) == 1)
         assert server.asked == 1
@@ -168,9 +123,15 @@ def test_a_reservation_that_no_job_wants_is_forgotten_before_its_server_does() -
         server.end_job(hands_on=True)
         await job
         assert server.active == 1
-        async with asyncio.timeout(scheduling._SPARE_S / 2):
+        async with asyncio.timeout(reservations.SPARE_S / 2):
             await until(lambda: server.active == 0)
-        assert not farm.scheduler._spares
+        server.free_slot()
+        asked = server.asked
+        job = farm.start()
+        await until(lambda: len(server.running) == 1)
+        assert server.asked == asked + 1
+        server.end_job()
+        await job
 
     run(test)
 
@@ -195,7 +156,7 @@ def test_the_slot_of_a_job_is_handed_on_to_the_next_without_a_call() -> None:
 
 
 def test_places_in_queues_are_kept_for_the_next_job_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduling, "_REST_S", 0.05)
+    monkeypatch.setattr(reservations, "REST_S", 0.05)
 
     async def test() -> None:
         farm = Farm(1)
@@ -227,7 +188,7 @@ def test_a_slot_that_becomes_free_is_asked_for_while_another_server_keeps_the_jo
         third = farm.start()
         await until(lambda: len(first.queue) + len(second.queue) == 1)
         free = second if first.queue else first
-        await asyncio.sleep(scheduling._BLOCKED_S * 1.5)
+        await asyncio.sleep(reservations.BLOCKED_S * 1.5)
         free.end_job()
         assert (await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED))[0]
         await until(lambda: len(free.running) == 1)
@@ -246,7 +207,7 @@ def test_a_job_waits_at_more_than_one_full_server_but_not_at_many() -> None:
             server.free, server.others_load = 0, 1
         job = farm.start()
         await until(lambda: sum(bool(server.queue) for server in farm.servers) == 3)
-        await asyncio.sleep(scheduling._BLOCKED_S * 1.5)
+        await asyncio.sleep(reservations.BLOCKED_S * 1.5)
         assert sum(server.asked for server in farm.servers) == 3
         last = [server for server in farm.servers if server.queue][-1]
         last.free_slot()
@@ -257,16 +218,13 @@ def test_a_job_waits_at_more_than_one_full_server_but_not_at_many() -> None:
     run(test)
 
 
-def test_a_lost_server_loses_the_job_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_worker_loses_the_job_to_the_next() -> None:
     async def test() -> None:
         farm = Farm(1, 1)
         first, second = farm.servers
-
-        async def lost(*_: object) -> pb.CompileAnswer:
-            raise first._lose(Trouble("compile", "it fell over"))
-
-        monkeypatch.setattr(first, "distribute", lost)
         job = farm.start()
+        await until(lambda: len(first.running) == 1)
+        first.running.pop().set_exception(first.lose(Trouble("compile", "it fell over")))
         await until(lambda: len(second.running) == 1)
         second.end_job()
         assert (await job)[0] is second
@@ -275,43 +233,79 @@ def test_a_lost_server_loses_the_job_to_the_next(monkeypatch: pytest.MonkeyPatch
     run(test)
 
 
-def test_a_job_that_every_server_refuses_comes_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_every_worker_refuses_is_refused() -> None:
     async def test() -> None:
         farm = Farm(1)
         (server,) = farm.servers
-        monkeypatch.setattr(server, "knows", lambda _: Mismatch("its gcc is another", 1e9))
-        with pytest.raises(NoServerError, match="its gcc is another") as caught:
+        server.mismatch = Mismatch("its gcc is another", 1e9)
+        with pytest.raises(NoWorkerError, match="its gcc is another") as caught:
             await farm.start()
         assert caught.value.refused
 
     run(test)
 
 
-def test_a_reservation_that_has_run_out_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reservation_that_has_run_out_is_asked_for_again() -> None:
     async def test() -> None:
         farm = Farm(2)
         (server,) = farm.servers
-        answers: list[Exception | None] = [FullError("expired"), None]
-
-        async def distribute(*_: object) -> pb.CompileAnswer:
-            if error := answers.pop(0):
-                raise error
-            return pb.CompileAnswer()
-
-        monkeypatch.setattr(server, "distribute", distribute)
-        await farm.start()
-        assert (server.asked, server.active, answers) == (2, 0, [])
+        server.errors = [WorkerFullError("expired")]
+        job = farm.start()
+        await until(lambda: len(server.running) == 1)
+        server.end_job()
+        await job
+        assert (server.asked, server.active, server.errors) == (2, 0, [])
 
     run(test)
 
 
-def test_no_server_is_down_for_a_reason_that_is_told() -> None:
+def test_no_worker_is_down_for_a_reason_that_is_told() -> None:
     async def test() -> None:
         farm = Farm(1)
         (server,) = farm.servers
-        assert isinstance(server._lose(Trouble("connect", "connection refused")), ServerLostError)
-        with pytest.raises(NoServerError, match="server-0:1: connect: connection refused") as caught:
+        server.lose(Trouble("connect", "connection refused"))
+        with pytest.raises(NoWorkerError, match="server-0:1: connect: connection refused") as caught:
             await farm.start()
         assert not caught.value.refused
+
+    run(test)
+
+
+def test_text_with_macros_goes_only_to_workers_that_expand_them() -> None:
+    async def test() -> None:
+        farm = Farm(1, 8)
+        first, second = farm.servers
+        second.expands_macros = False
+        jobs = [farm.start(unexpanded=True) for _ in range(2)]
+        await until(lambda: len(first.running) == 1)
+        first.end_job()
+        await until(lambda: len(first.running) == 1)
+        assert second.asked == 0
+        first.lose(Trouble("compile", "it fell over"))
+        first.running.pop().set_exception(first.lose(Trouble("compile", "it fell over")))
+        done = await asyncio.gather(*jobs, return_exceptions=True)
+        assert sum(isinstance(outcome, NoWorkerError) for outcome in done) == 1
+        assert farm.scheduler.usable_now(farm.job()) == (second,)
+
+    run(test)
+
+
+def test_a_slot_granted_to_a_job_that_leaves_goes_to_the_next() -> None:
+    async def test() -> None:
+        farm = Farm(1)
+        (server,) = farm.servers
+        server.free = 0
+        leaving, staying = farm.start(), farm.start()
+        await until(lambda: len(server.queue) == 2)
+        server.free_slot()
+        while len(server.queue) == 2:
+            await asyncio.sleep(0)
+        leaving.cancel()  # granted, and not yet told
+        await asyncio.wait([leaving])
+        assert leaving.cancelled()
+        await until(lambda: len(server.running) == 1)
+        server.end_job()
+        assert (await staying)[0] is server
+        assert len(server.received) == 1
 
     run(test)

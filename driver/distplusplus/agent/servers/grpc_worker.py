@@ -1,0 +1,278 @@
+"""A remote worker that speaks the open protocol: its slots and load, its compilers, and whether it is alive."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import getpass
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from distplusplus.agent.agent_settings import ServerSettings, Settings
+from distplusplus.agent.local_compilers import LocalCompiler
+from distplusplus.agent.servers import diagnosis
+from distplusplus.agent.servers.compile_request import compile_request
+from distplusplus.agent.servers.diagnosis import Trouble
+from distplusplus.agent.servers.grpc_connection import GrpcConnection, retrieve
+from distplusplus.agent.servers.protocol import (
+    JobRefusedError,
+    Mismatch,
+    PreparedCompile,
+    WorkerFullError,
+    WorkerLostError,
+)
+from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol import methods, refusals
+
+# A worker with jobs of ours is asked for its load this often; one that is silent for so long is dead. Together they
+# are below the 15 s after which a dead host must be noticed.
+_HEARTBEAT_S: Final = 4.0
+_SILENCE_S: Final = 8.0
+_ANSWER_TIMEOUT_S: Final = 10.0
+_FIRST_RETRY_S, _LAST_RETRY_S = 2.0, 30.0
+_MISMATCH_S: Final = 60.0
+_MAX_WAIT_MS = 30_000
+# A worker that cannot keep a reservation waiting is asked again after this time; the end of a job counts as well.
+_FULL_RETRY_S: Final = 0.25
+
+
+class GrpcWorker:
+    """`changed` is called when a slot may have become free, or the worker was lost or found again."""
+
+    def __init__(self, settings: ServerSettings, changed: Callable[[], None]) -> None:
+        self.settings = settings
+        self.name = settings.text or settings.target
+        self.slots = 0
+        self.others_load = 0
+        self.free_memory_mib: int | None = None
+        self.active = 0
+        self.full_until_s = 0.0
+        self.reservation_s = 1.0
+        self.trouble: Trouble | None = None
+        self.jobs_done = 0
+        self.extended = False  # a server of ours, not of the first implementation
+        self.expands_macros = False
+        self._changed = changed
+        self._down_until_s = 0.0
+        self._retry_s = _FIRST_RETRY_S
+        self._max_wait_ms = 0
+        self._names: dict[str, asyncio.Future[str | Mismatch]] = {}
+        self._connection = GrpcConnection(settings, self._lose)
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def is_down(self) -> bool:
+        return self._loop.time() < self._down_until_s
+
+    @property
+    def retry_in_s(self) -> float:
+        return max(self._down_until_s - self._loop.time(), 0.0)
+
+    @property
+    def load(self) -> float:
+        return (self.active + self.others_load) / max(self.slots, 1)
+
+    @property
+    def room(self) -> int:
+        """More than it has free slots: some wait in its queue, so that a slot that becomes free is taken at once."""
+        if self._loop.time() < self.full_until_s:
+            return 0
+        ahead = max(self.slots // 4, 1) if self._max_wait_ms else 0
+        return self.slots + ahead - self.active
+
+    @property
+    def sends_further_outputs(self) -> bool:
+        return self.extended
+
+    def knows(self, compiler: LocalCompiler) -> str | Mismatch | None:
+        found = self._names.get(compiler.key)
+        if found is None or not _has_result(found) or self._is_outdated(found):
+            return None
+        return found.result()
+
+    async def find_compiler(self, compiler: LocalCompiler, settings: Settings) -> str | Mismatch:
+        found = self._names.get(compiler.key)
+        if found is None or self._is_outdated(found):
+            # One question for all the jobs that wait for its answer.
+            found = self._names[compiler.key] = asyncio.ensure_future(self._ask_for_compiler(compiler, settings))
+            found.add_done_callback(retrieve)
+        if found.done():
+            return found.result()
+        return await asyncio.shield(found)
+
+    def _is_outdated(self, found: asyncio.Future[str | Mismatch]) -> bool:
+        result = found.result() if _has_result(found) else None
+        return isinstance(result, Mismatch) and self._loop.time() > result.until_s
+
+    async def refresh(self, settings: Settings) -> None:
+        """Asks for slots and load. Raises WorkerLostError."""
+        await self._query("", settings)
+
+    async def reserve(self, settings: Settings) -> str:
+        request = pb.Reservation(waitMs=self._max_wait_ms, user=_user())
+        timeout_s = self._max_wait_ms / 1000 + settings.reserve_timeout_s
+        try:
+            answer = await self._connection.call(methods.RESERVE, request, timeout_s)
+        except grpc.aio.AioRpcError as error:
+            code = error.code()
+            if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+                self.full_until_s = self._loop.time() + _FULL_RETRY_S
+                raise WorkerFullError(error.details()) from None
+            if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+                cause = f"no answer to a reservation within {timeout_s:g} s"
+                raise self._lose(Trouble("reserve", cause)) from None
+            raise self._failed("reserve", error) from None
+        self._begin_heartbeat()
+        return str(answer.uuid)
+
+    async def run(self, token: str, prepared: PreparedCompile, settings: Settings) -> pb.CompileAnswer:
+        name = self.knows(prepared.compiler)
+        if not isinstance(name, str):
+            if self.is_down:
+                raise WorkerLostError(str(self.trouble))
+            raise WorkerFullError("its compiler is asked for again")
+        request = compile_request(prepared, name, token, extended=self.extended)
+        self._begin_heartbeat()
+        try:
+            answer = await self._connection.send_job(request, settings)
+        except grpc.aio.AioRpcError as error:
+            raise self._job_failed(error, settings) from None
+        self.jobs_done += 1
+        self.others_load = max(answer.currentLoad - self.active + 1, 0)  # `active` still has this job
+        return answer
+
+    def _job_failed(self, error: grpc.aio.AioRpcError, settings: Settings) -> Exception:
+        code, details = error.code(), diagnosis.shortened(error.details())
+        refusal = refusals.from_trailers(error.trailing_metadata())
+        reason = refusal.reason if refusal else pb.Refusal.UNKNOWN_REASON
+        if code == grpc.StatusCode.FAILED_PRECONDITION and reason != pb.Refusal.COMPILER_MISMATCH:
+            return WorkerFullError(details)
+        if reason == pb.Refusal.COMPILER_MISMATCH:
+            self._names.clear()
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED):
+            return self._failed("compile", error)
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED and refusal is None:
+            return JobRefusedError(f"compile: no answer within {settings.compile_timeout_s:g} s")
+        return JobRefusedError(f"refuses the job: {details}")
+
+    async def _ask_for_compiler(self, local: LocalCompiler, settings: Settings) -> str | Mismatch:
+        seen = ""
+        try:
+            for name in local.names:
+                answer = await self._query(name, settings)
+                if not answer.compilerSupported:
+                    continue
+                if not answer.HasField("compilerIdentity"):
+                    return name  # a server of the first implementation does not say; see docs/distplusplus.md
+                if answer.compilerIdentity.digest == local.digest:
+                    return name
+                theirs = answer.compilerIdentity
+                seen = seen or f"{name} is {theirs.version} for {theirs.target} ({theirs.digest[:12]})"
+        except BaseException:
+            self._names.pop(local.key, None)
+            raise
+        until_s = self._loop.time() + _MISMATCH_S
+        wanted = f"{local.version} for {local.target} ({local.digest[:12]})"
+        if seen:
+            return Mismatch(f"its {seen}, the local one is {wanted}; install the same package on both", until_s)
+        return Mismatch(f"it has no {local.names[0]} ({wanted}) among its allowed compilers", until_s)
+
+    async def _query(self, compiler: str, settings: Settings) -> pb.QueryAnswer:
+        """Raises WorkerLostError. The connection and the answer have their own deadlines."""
+        request = pb.ServerQuery(compiler=compiler, desiredCompressionType=settings.compress)
+        timeout_s = settings.connect_timeout_s + _ANSWER_TIMEOUT_S
+        call = asyncio.ensure_future(self._connection.call(methods.QUERY, request, timeout_s))
+        call.add_done_callback(retrieve)
+        try:
+            await asyncio.wait([call], timeout=settings.connect_timeout_s)
+            if not call.done() and not self._connection.is_ready:
+                call.cancel()
+                raise self._lose(diagnosis.no_connection(self.settings, settings.connect_timeout_s))
+            answer: pb.QueryAnswer = await call
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise self._lose(diagnosis.no_answer(_ANSWER_TIMEOUT_S)) from None
+            raise self._failed("connect", error) from None
+        finally:
+            call.cancel()
+        self._learn(answer)
+        self._retry_s = _FIRST_RETRY_S
+        self._down_until_s = 0.0
+        self.trouble = None
+        return answer
+
+    def _learn(self, answer: pb.QueryAnswer) -> None:
+        self.slots = int(answer.maxJobs)
+        self.others_load = max(int(answer.currentLoad) - self.active, 0)
+        self.extended = answer.HasField("capacity")
+        self.expands_macros = pb.Description.DIRECTIVES_ONLY in answer.feature
+        self.free_memory_mib = answer.capacity.freeMemoryMib if self.extended else None
+        self._max_wait_ms = min(answer.capacity.maxWaitMs, _MAX_WAIT_MS)
+        self.reservation_s = answer.capacity.reservationTimeoutMs / 1000 or 1.0
+
+    def _failed(self, phase: str, error: grpc.aio.AioRpcError) -> WorkerLostError:
+        refusal = refusals.from_trailers(error.trailing_metadata())
+        draining = refusal is not None and refusal.reason == pb.Refusal.DRAINING
+        trouble = diagnosis.of_call(phase, error.code(), error.details(), self.settings)
+        return self._lose(trouble, keep_jobs=draining)
+
+    def _lose(self, trouble: Trouble, *, keep_jobs: bool = False) -> WorkerLostError:
+        """Gives the worker up for a while. Its jobs go elsewhere, unless it still runs them."""
+        if self.is_down:
+            return WorkerLostError(str(self.trouble))
+        self.trouble = trouble
+        self._down_until_s = self._loop.time() + self._retry_s
+        self._retry_s = min(self._retry_s * 2, _LAST_RETRY_S)
+        self._names.clear()
+        loss = WorkerLostError(str(trouble))
+        if not keep_jobs:
+            self._connection.break_off(loss)
+        self._loop.call_soon(self._changed)
+        return loss
+
+    def _begin_heartbeat(self) -> None:
+        if self._heartbeat is None or self._heartbeat.done():
+            self._heartbeat = self._loop.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        """While it has jobs of ours: is it alive, and how busy is it?"""
+        while self.active:
+            await asyncio.sleep(_HEARTBEAT_S)
+            if not self.active or not self._connection.is_open:
+                return
+            try:
+                self._learn(await self._connection.call(methods.QUERY, pb.ServerQuery(), _SILENCE_S))
+            except grpc.aio.AioRpcError as error:
+                if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                    self._lose(Trouble("compile", f"the server has not answered for {_SILENCE_S:g} s"))
+                else:
+                    self._failed("compile", error)
+                return
+            except WorkerLostError:
+                return
+            self._changed()
+
+    async def close(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._heartbeat
+        await self._connection.close()
+
+
+def _has_result(future: asyncio.Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+@functools.cache
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.geteuid())
