@@ -17,7 +17,7 @@ from distplusplus.agent.headers import scan
 from distplusplus.agent.headers.known_files import KnownFile, KnownFiles, UnusableFileError, read
 from distplusplus.agent.headers.places import Place, Places
 from distplusplus.agent.headers.scan import Form, Operand
-from distplusplus.agent.headers.search_path import SearchPath
+from distplusplus.compiler.search_path import SearchPath
 
 # The largest translation units of Boost and LLVM read some 3,000 files.
 _MAX_FILES: Final = 20_000

@@ -8,6 +8,8 @@ from typing import Final
 _QUOTE: Final = '#include "..." search starts here:'
 _ANGLE: Final = "#include <...> search starts here:"
 _END: Final = "End of search list."
+# A system root without anything in it.
+_NOWHERE: Final = "/nonexistent"
 
 
 @dataclass(frozen=True)
@@ -20,21 +22,35 @@ class SearchPath:
 
     quote: tuple[str, ...]
     angle: tuple[str, ...]
-    own: frozenset[str]
+    own: tuple[str, ...]
 
 
 class NoSearchPathError(Exception):
     """Raised when a compiler does not say where it looks, or says it in a way that is not known."""
 
 
-def parse(messages: str, own_messages: str) -> SearchPath:
-    """The search path of a command, from what the compiler says with -E -v.
+def system_root(root: str, *, clang: bool) -> tuple[str, ...]:
+    """The arguments with which a compiler takes the system's headers from below `root`.
 
-    `own_messages` are from the same compiler and language without any of the user's directories, and with a system root
-    that does not exist: the directories that it still has are its own. Raises NoSearchPathError.
+    Neither is recorded in an object's DW_AT_producer.
     """
+    return (f"--sysroot={root}",) if clang else ("-isysroot", root)
+
+
+def question(language: str, *, clang: bool, own: bool) -> tuple[str, ...]:
+    """Arguments that make a compiler say where it looks. `own`: for its own directories only."""
+    return (*(system_root(_NOWHERE, clang=clang) if own else ()), "-x", language, "-E", "-v", "/dev/null")
+
+
+def parse(messages: str, own_messages: str) -> SearchPath:
+    """The search path from what the compiler says to the two questions. Raises NoSearchPathError."""
     quote, angle = _lists(messages)
-    return SearchPath(quote, angle, frozenset(_lists(own_messages)[1]))
+    return SearchPath(quote, angle, own_directories(own_messages))
+
+
+def own_directories(own_messages: str) -> tuple[str, ...]:
+    """The compiler's own directories. Raises NoSearchPathError."""
+    return _lists(own_messages)[1]
 
 
 def _lists(messages: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -49,9 +65,7 @@ def _lists(messages: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         elif line == _END:
             return tuple(quote), tuple(angle)
         elif current is not None:
-            if line.endswith(" (framework directory)"):
-                raise NoSearchPathError("it has framework directories")
-            if line.endswith(" (headermap)"):
-                raise NoSearchPathError("it has header maps")
+            if line.endswith((" (framework directory)", " (headermap)")):
+                raise NoSearchPathError("it looks for headers in frameworks or header maps")
             current.append(line.removeprefix(" "))
     raise NoSearchPathError("the compiler does not say where it looks for headers")
