@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -271,7 +272,7 @@ def test_a_job_waits_for_a_full_server_of_the_first_implementation(
 
 
 def test_the_end_of_a_client_ends_its_local_compile(sandbox: Sandbox, server: Server, place: Path) -> None:
-    fake = fake_compiler(place, "while :; do sleep 0.05; done")
+    fake = fake_compiler(place, "trap '' TERM; while :; do sleep 0.05; done")
     sandbox.write("a.c", FUNCTION)
     sandbox.environ["DISTCC_AUTO_HOSTS"] = f"grpc://{server.addresses[0]}"
     compiler = fake / "bin" / "gcc"
@@ -291,24 +292,28 @@ def test_the_end_of_a_client_ends_its_local_compile(sandbox: Sandbox, server: Se
         build.communicate()
 
 
-def test_only_the_builds_own_clients_are_served(grpc_sandbox: Sandbox) -> None:
-    """Nobody else, whatever is sent."""
+@pytest.mark.parametrize("name", ["python", "distcc"])
+def test_what_is_no_job_is_hung_up_on(grpc_sandbox: Sandbox, name: str) -> None:
+    """And programs other than distcc are, whatever they send."""
+    program = shutil.copy(os.path.realpath(sys.executable), grpc_sandbox.work / name)
     grpc_sandbox.write(
         "connect.py",
         "import os, socket\n"
         "host, port = os.environ['DISTCC_HOSTS'].split()[-1].split('/')[0].split(':')\n"
-        "for data in (b'', b'DIST00000001ARGC-0000001', b'DIST00000001ARGC00000001ARGV-0000001', bytes(1000)):\n"
+        "for data in (b'ARGC', b'DIST00000001ARGC-0000001', b'DIST00000001ARGC00000001ARGV-0000001', bytes(1000),\n"
+        "             b'DIST00000001ARGC00000000DOTI00000000'):\n"
         "    with socket.create_connection((host, int(port))) as connection:\n"
         "        try:\n"
         "            connection.sendall(data)\n"
+        "            connection.shutdown(socket.SHUT_WR)\n"
         "            assert connection.recv(1) == b''\n"
         "        except ConnectionError:\n"
         "            pass\n",
     )
-    done = grpc_sandbox.distcc_auto(sys.executable, "connect.py")
+    done = grpc_sandbox.distcc_auto("sh", "-c", f"{program} -I -S connect.py")
     assert done.returncode == 0, done
-    assert "Traceback" not in done.stderr
-    assert "it is no distcc process" in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    assert ("it comes from no distcc process" in done.stderr) == (name == "python")
 
 
 def test_without_the_extra_the_driver_is_told_what_to_install(grpc_sandbox: Sandbox) -> None:
