@@ -10,6 +10,7 @@
  *   main.c          what the command line asks for
  *   compiler.c      finds the real compiler, and becomes it
  *   agent.c         connects to the agent; binds its socket when none runs
+ *   view.c          names the agent's socket: one agent for each view of the system
  *   new_agent.c     becomes the agent
  *   conversation.c  sends the request and obeys the answers
  *   packets.c       sends and receives one packet
@@ -55,6 +56,7 @@
 
 #define MAX_PACKET_BYTES (128 * 1024)
 
+#define VIEW_NAME_BYTES sizeof "agent-01234567"
 #define AGENT_PROGRAM "distplusplus-agent"
 #define DEPTH_VARIABLE "DISTPLUSPLUS_DEPTH"
 #define EXIT_TROUBLE 1
@@ -94,6 +96,9 @@ void run_compiler(const struct command *command) __attribute__((noreturn));
 
 /* agent.c */
 int connect_agent(void);
+
+/* view.c */
+int view_name(char into[VIEW_NAME_BYTES]);
 
 /* new_agent.c */
 int find_agent(char *into);

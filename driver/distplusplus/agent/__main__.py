@@ -56,12 +56,12 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("--version", action="version", version=f"distplusplus {__version__}")
     # The launcher takes it for itself when a command follows.
     parser.add_argument(
-        "--explain", action="store_true", help="tell what would happen to the command that follows, and why"
+        "--explain", action="store_true", help="say what would happen to the command that follows, and why"
     )
     parser.add_argument(
         "--install-symlinks", metavar="DIR", help="make a masquerade directory: links named like compilers"
     )
-    parser.add_argument("--stop", action="store_true", help="end this user's agent when its compiles have ended")
+    parser.add_argument("--stop", action="store_true", help="end this user's agents when their compiles have ended")
     parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.listen_fd is not None:
@@ -84,7 +84,7 @@ def _serve(listen_fd: int) -> int:
 
 
 def install_symlinks(directory: str, environ: Mapping[str, str]) -> int:
-    """Links in `directory` for every compiler in PATH. Raises ConfigurationError; what else is there stays as it is."""
+    """Makes links in `directory` for every compiler in PATH, and touches nothing else. Raises ConfigurationError."""
     launcher = environ.get("DISTPLUSPLUS_LAUNCHER") or os.path.join(os.path.dirname(sys.argv[0]), "distplusplus")
     launcher = os.path.abspath(launcher)
     if not os.access(launcher, os.X_OK):
@@ -124,25 +124,34 @@ def _link(path: str, launcher: str) -> None:
         if os.readlink(path) == launcher:
             return
         if os.path.basename(os.path.realpath(path)) != "distplusplus" and os.path.exists(path):
-            raise ConfigurationError(f"{path}: leads to {os.readlink(path)}; remove it, or choose another directory")
+            raise ConfigurationError(f"{path}: links to {os.readlink(path)}; remove it, or choose another directory")
         os.unlink(path)
     elif os.path.lexists(path):
-        raise ConfigurationError(f"{path}: is a file of somebody else's; choose another directory")
+        raise ConfigurationError(f"{path}: there is a file of that name; choose another directory")
     os.symlink(launcher, path)
 
 
 def _stop(environ: Mapping[str, str]) -> int:
+    """Ends the agents of all views of the system (see runtime.py) whose sockets are in the same directory."""
     directory = runtime.directory(environ)
     if directory is None:
         raise ConfigurationError("the runtime directory is not this user's alone")
+    stopped = [_stop_agent(path) for path in runtime.sockets(directory)]
+    if not any(stopped):
+        print("distplusplus: no agent runs", file=sys.stderr)
+    return 0
+
+
+def _stop_agent(path: str) -> bool:
+    """False if no agent listens there. Raises ConfigurationError when it does not answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         try:
-            sock.connect(os.path.join(directory, runtime.SOCKET))
+            sock.connect(path)
             sock.send(b"S")
             sock.settimeout(_STOP_TIMEOUT_S)
             sock.recv(1)
         except TimeoutError:
-            raise ConfigurationError(f"the agent does not answer within {_STOP_TIMEOUT_S:g} s") from None
+            raise ConfigurationError(f"the agent at {path} does not answer within {_STOP_TIMEOUT_S:g} s") from None
         except OSError:
-            print("distplusplus: no agent runs", file=sys.stderr)
-    return 0
+            return False
+    return True

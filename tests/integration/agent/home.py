@@ -109,6 +109,10 @@ class Home:
         path = self.runtime / "agent.log"
         return path.read_text() if path.exists() else ""
 
+    def sockets(self) -> list[Path]:
+        """Where agents of this home listen."""
+        return sorted(self.runtime.glob("agent-*.sock"))
+
     def agents(self) -> list[psutil.Process]:
         """The agents of this home that run, by the log that they write to."""
         found = []
@@ -240,4 +244,4 @@ echo "object of $(cat "$input")" >"$output"
 
 def compiled_locally(process: subprocess.CompletedProcess[Any]) -> bool:
     """Whether a launcher said that it compiled locally."""
-    return "compiling here" in process.stderr or "compiling locally" in process.stderr
+    return "compiling locally" in process.stderr

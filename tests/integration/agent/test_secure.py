@@ -17,6 +17,8 @@ from tests.integration.sandbox import Sandbox
 from tests.integration.server.authority import Authority
 from tests.integration.server.harness import Server, until
 
+pytestmark = pytest.mark.long
+
 _FILES = 4
 TOKEN = "token"  # noqa: S105  (the name of a file)
 CA = {"ca": "ca.pem"}
@@ -42,7 +44,7 @@ BAD = {
     "another-name": Bad("elsewhere", "grpcs", CA, r"its certificate is not for 127\.0\.3\.\d+ \(use a name"),
     "plain-client": Bad("tls", "grpc", {}, r"closed the connection \(does it speak TLS\? Then write grpcs://"),
     "plain-server": Bad("plain-token", "grpcs", CA, r"does not speak TLS \(start it with --tls-certificate"),
-    "no-token": Bad("token", "grpcs", CA, r"takes nobody without a token \(name a 'token-file' for it"),
+    "no-token": Bad("token", "grpcs", CA, r"takes no job without a token \(name a 'token-file' for it"),
     "revoked-token": Bad("token", "grpcs", CA | {"token-file": "revoked"}, r"not take the token in .*revoked \(is it"),
     "empty-token-file": Bad("token", "grpcs", CA | {"token-file": "empty"}, r"not take the token in .*empty \(is it"),
     "token-file-missing": Bad("token", "grpcs", CA | {"token-file": "no"}, r"token file .*/no: No such file .*right"),
@@ -238,7 +240,7 @@ def test_no_token_is_on_a_command_line_or_in_a_log(alone: Home, sandbox: Sandbox
     done = sandbox.distcc_auto("--verbose", "sh", "-c", "ps -ewwo args; env", env={"DISTCC_AUTO_HOSTS": address})
     assert done.returncode == 0, done
     seen = done.stdout + done.stderr + alone.log + secured.servers["token"].log
-    assert "bridge.main" in seen
+    assert "distplusplus.bridge" in seen
     assert "correct-horse" not in seen
 
 
