@@ -30,6 +30,7 @@ class FirstServer:
         self._reserved: dict[str, float] = {}
         self._running = 0
         self.refusals = 0
+        self.jobs_of_others = 0
         self.away = False  # as if it did not run
         self.requests: list[pb.CompileRequest] = []
 
@@ -47,7 +48,7 @@ class FirstServer:
         with self._lock:
             now_s = time.monotonic()
             self._reserved = {name: due_s for name, due_s in self._reserved.items() if due_s > now_s}
-            if len(self._reserved) + self._running >= self._slots:
+            if len(self._reserved) + self._running + self.jobs_of_others >= self._slots:
                 self.refusals += 1
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no slot")
             name = str(uuid.uuid4())
