@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -120,9 +121,12 @@ def test_a_server_that_dies_under_a_build_does_not_fail_it(sandbox: Sandbox, pla
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_ended_build_leaves_no_bridge(grpc_sandbox: Sandbox, number: signal.Signals) -> None:
-    script = f"kill -{number.name[3:]} $PPID; sleep 60"
-    done = grpc_sandbox.distcc_auto("sh", "-c", script)
-    assert done.returncode == 128 + number
+    script = f"until [ -e go ]; do sleep 0.05; done; kill -{number.name[3:]} $PPID; sleep 60"
+    build = grpc_sandbox.start([DISTCC_AUTO, "sh", "-c", script])
+    until(lambda: bridges(grpc_sandbox), "the bridge to start")
+    grpc_sandbox.write("go", "")
+    build.communicate(timeout=60)
+    assert build.returncode == 128 + number
     until(lambda: not bridges(grpc_sandbox), "the bridge to end")
 
 
@@ -130,8 +134,9 @@ def bridges(sandbox: Sandbox) -> list[int]:
     mark = f"DISTCC_DIR={sandbox.environ['DISTCC_DIR']}".encode()
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if any(word == "distplusplus.bridge" for word in process.info["cmdline"] or []):
-            found += [process.pid] * (mark in Path(f"/proc/{process.pid}/environ").read_bytes())
+        if "distplusplus.bridge" in (process.info["cmdline"] or []):
+            with contextlib.suppress(OSError):  # it may have ended
+                found += [process.pid] * (mark in Path(f"/proc/{process.pid}/environ").read_bytes())
     return found
 
 
