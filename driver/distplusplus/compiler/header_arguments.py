@@ -31,9 +31,10 @@ _PREPROCESSOR = (
     | _DIRECTORIES
     | {"-U", "--undefine-macro", "-A", "-MP", "-MT", "-MQ", "-undef", "-nostdinc", "-nostdinc++"}
 )
-# What is recorded in the object in a way that no prefix map reaches, or names files beside it.
+# What is recorded in the object in a way that no prefix map reaches, names files beside it, or chooses other
+# directories of the compiler's own.
 _UNMAPPED = re.compile(
-    r"-gsplit-dwarf|-(?:-|f)?coverage.*|-ftest-coverage|-fprofile.*|-fbranch-probabilities|-frecord-.*|-grecord-.*"
+    r"-m(?:32|x32|16|31|abi=.*)|--?target.*|--?stdlib.*|-gsplit-dwarf|-(?:-|f)?coverage.*|-ftest-coverage|-fprofile.*|-fbranch-probabilities|-frecord-.*|-grecord-.*"
     r"|-fstack-usage|-fcallgraph-info.*|-fsave-optimization-record.*|-foptimization-record.*|-ftime-trace.*|-fdump-.*"
     r"|-f(?:debug|file|coverage)-compilation-dir.*|-fworking-directory|-fpreprocessed|-fdirectives-only|-fmodule.*"
     r"|-fcanonical-system-headers|-fno-canonical-system-headers|-fsanitize-(?:ignore|black)list.*|-fdiagnostics-.*json.*"
@@ -67,7 +68,7 @@ def header_command(preprocess: tuple[str, ...], source: str, *, clang: bool) -> 
     forced: list[str] = []
     defined: list[str] = []
     dependencies = None
-    for word in take_apart([argument for argument in preprocess if argument != "-E"], clang=clang):
+    for word in take_apart([argument for argument in preprocess if argument not in ("-E", "-C")], clang=clang):
         if word.is_operand:
             if word.argument not in (source, "--"):
                 raise _not_possible(word.argument)
@@ -85,9 +86,8 @@ def header_command(preprocess: tuple[str, ...], source: str, *, clang: bool) -> 
         arguments += _rooted(word, option)
         if option.name in _DIRECTORIES:
             directories.append(value)
-        if option.name in _DIRECTORIES or word.argument.startswith(("-nostdinc", "-stdlib", "--stdlib", "-m", "-std")):
             search += word.arguments
-        elif option.name in ("--target=", "-target"):
+        elif word.argument.startswith("-nostdinc"):
             search += word.arguments
         elif option.name in _FORCED:
             forced.append(value)

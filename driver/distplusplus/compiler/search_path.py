@@ -42,18 +42,13 @@ def question(language: str, *, clang: bool, own: bool) -> tuple[str, ...]:
     return (*(system_root(_NOWHERE, clang=clang) if own else ()), "-x", language, "-E", "-v", "/dev/null")
 
 
-def parse(messages: str, own_messages: str) -> SearchPath:
-    """The search path from what the compiler says to the two questions. Raises NoSearchPathError."""
-    quote, angle = _lists(messages)
-    return SearchPath(quote, angle, own_directories(own_messages))
-
-
 def own_directories(own_messages: str) -> tuple[str, ...]:
     """The compiler's own directories. Raises NoSearchPathError."""
-    return _lists(own_messages)[1]
+    return lists(own_messages)[1]
 
 
-def _lists(messages: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def lists(messages: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The directories for names in quotes, and those for all names. Raises NoSearchPathError."""
     quote: list[str] = []
     angle: list[str] = []
     current: list[str] | None = None

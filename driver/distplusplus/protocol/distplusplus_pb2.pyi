@@ -164,16 +164,18 @@ class CompileRequest(_message.Message):
     def __init__(self, uuid: _Optional[str] = ..., compiler: _Optional[str] = ..., inputFile: _Optional[_Union[File, _Mapping]] = ..., cwd: _Optional[str] = ..., argument: _Optional[_Iterable[str]] = ..., outputName: _Optional[str] = ..., furtherOutputs: _Optional[bool] = ..., furtherInput: _Optional[_Iterable[_Union[FurtherInput, _Mapping]]] = ..., language: _Optional[_Union[Language, str]] = ..., expectedCompiler: _Optional[_Union[Compiler, _Mapping]] = ..., reserveNext: _Optional[bool] = ..., directivesOnly: _Optional[bool] = ..., headerJob: _Optional[_Union[HeaderJob, _Mapping]] = ...) -> None: ...
 
 class HeaderJob(_message.Message):
-    __slots__ = ("table", "firstNew", "newInput", "input", "source", "directory", "content", "ownHeaders", "assembly", "dependencies")
+    __slots__ = ("table", "newInput", "input", "source", "directory", "content", "ownHeaders", "assembly", "dependencies")
     class Input(_message.Message):
-        __slots__ = ("path", "digest", "target")
+        __slots__ = ("number", "path", "digest", "target")
+        NUMBER_FIELD_NUMBER: _ClassVar[int]
         PATH_FIELD_NUMBER: _ClassVar[int]
         DIGEST_FIELD_NUMBER: _ClassVar[int]
         TARGET_FIELD_NUMBER: _ClassVar[int]
+        number: int
         path: str
         digest: bytes
         target: str
-        def __init__(self, path: _Optional[str] = ..., digest: _Optional[bytes] = ..., target: _Optional[str] = ...) -> None: ...
+        def __init__(self, number: _Optional[int] = ..., path: _Optional[str] = ..., digest: _Optional[bytes] = ..., target: _Optional[str] = ...) -> None: ...
     class Content(_message.Message):
         __slots__ = ("digest", "file")
         DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -182,7 +184,6 @@ class HeaderJob(_message.Message):
         file: File
         def __init__(self, digest: _Optional[bytes] = ..., file: _Optional[_Union[File, _Mapping]] = ...) -> None: ...
     TABLE_FIELD_NUMBER: _ClassVar[int]
-    FIRSTNEW_FIELD_NUMBER: _ClassVar[int]
     NEWINPUT_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -192,7 +193,6 @@ class HeaderJob(_message.Message):
     ASSEMBLY_FIELD_NUMBER: _ClassVar[int]
     DEPENDENCIES_FIELD_NUMBER: _ClassVar[int]
     table: bytes
-    firstNew: int
     newInput: _containers.RepeatedCompositeFieldContainer[HeaderJob.Input]
     input: _containers.RepeatedScalarFieldContainer[int]
     source: str
@@ -201,7 +201,7 @@ class HeaderJob(_message.Message):
     ownHeaders: bytes
     assembly: bool
     dependencies: bool
-    def __init__(self, table: _Optional[bytes] = ..., firstNew: _Optional[int] = ..., newInput: _Optional[_Iterable[_Union[HeaderJob.Input, _Mapping]]] = ..., input: _Optional[_Iterable[int]] = ..., source: _Optional[str] = ..., directory: _Optional[str] = ..., content: _Optional[_Iterable[_Union[HeaderJob.Content, _Mapping]]] = ..., ownHeaders: _Optional[bytes] = ..., assembly: _Optional[bool] = ..., dependencies: _Optional[bool] = ...) -> None: ...
+    def __init__(self, table: _Optional[bytes] = ..., newInput: _Optional[_Iterable[_Union[HeaderJob.Input, _Mapping]]] = ..., input: _Optional[_Iterable[int]] = ..., source: _Optional[str] = ..., directory: _Optional[str] = ..., content: _Optional[_Iterable[_Union[HeaderJob.Content, _Mapping]]] = ..., ownHeaders: _Optional[bytes] = ..., assembly: _Optional[bool] = ..., dependencies: _Optional[bool] = ...) -> None: ...
 
 class FurtherInput(_message.Message):
     __slots__ = ("kind", "file")

@@ -69,7 +69,6 @@ class JobRunner:
         self._settings = settings
         self._compilers = compilers
         self._warden = warden
-        self._compression = pb.zstd if settings.compress == "zstd" else pb.NONE
 
     async def compile(self, request: pb.CompileRequest) -> Outcome:
         """Compiles. Raises CallRefused. Nothing of the job is left afterwards, also if it is cancelled."""
@@ -82,7 +81,7 @@ class JobRunner:
         begun = time.monotonic()
         check_name(request.inputFile.name)
         program, identity = await self._compilers.resolve(request.compiler)
-        _check_expected(request.expectedCompiler, identity, program)
+        check_expected(request.expectedCompiler, identity, program)
         checked = argument_rules.check(request.argument, clang=identity.family == Family.CLANG)
         language = argument_rules.language_of(
             request.language, checked.language, request.inputFile.name, request.compiler
@@ -96,9 +95,9 @@ class JobRunner:
             plan = prepared.plan
             request.inputFile.ClearField("content")
             started = time.monotonic()
-            ended = await self._warden.run(plan.argv, job_dir, _readable(program), self._settings.job_timeout_s)
+            ended = await self._warden.run(plan.argv, job_dir, readable(program), self._settings.job_timeout_s)
             finished = time.monotonic()
-            _check_ended(ended, job_dir, self._settings)
+            check_ended(ended, job_dir, self._settings)
             size = _size(os.path.join(job_dir.work, plan.output))
             answer = await _in_thread_if(size > _INLINE_BYTES, partial(self._collect, prepared, ended, job_dir))
         finally:
@@ -196,7 +195,13 @@ class JobRunner:
             raise CallRefused(pb.Refusal.SERVER_FAULT, f"the compiler made no output: {error}") from error
         if gcno_directory is not None:
             data = planning.with_directory(data, job_dir.work, gcno_directory)
-        return compression.pack(name, data, self._compression, self._settings.compression_level)
+        return pack(self._settings, name, data)
+
+
+def pack(settings: Settings, name: str, data: bytes) -> pb.File:
+    """A file for an answer, compressed as the server is told."""
+    kind = pb.zstd if settings.compress == "zstd" else pb.NONE
+    return compression.pack(name, data, kind, settings.compression_level)
 
 
 async def _in_thread_if(large: bool, step: Callable[[], T]) -> T:
@@ -209,7 +214,7 @@ async def _in_thread_if(large: bool, step: Callable[[], T]) -> T:
     return future.result()
 
 
-def _check_expected(expected: pb.Compiler, identity: Identity, program: Program) -> None:
+def check_expected(expected: pb.Compiler, identity: Identity, program: Program) -> None:
     actual = describe(identity, program.name)
     for name in ("family", "version", "target", "digest"):
         wanted, found = getattr(expected, name), getattr(actual, name)
@@ -221,7 +226,7 @@ def _check_expected(expected: pb.Compiler, identity: Identity, program: Program)
             )
 
 
-def _readable(program: Program) -> tuple[str, ...]:
+def readable(program: Program) -> tuple[str, ...]:
     """What a job may read besides the system's directories, for a compiler that is installed elsewhere."""
     directory = os.path.dirname(program.real_path)
     if os.path.basename(directory) == "bin":
@@ -229,7 +234,7 @@ def _readable(program: Program) -> tuple[str, ...]:
     return () if directory in ("/", "/usr") or directory.startswith("/usr/") else (directory,)
 
 
-def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
+def check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
     """Tells a compiler that was stopped from one that found an error. Raises CallRefused."""
     if ended.timed_out:
         raise CallRefused(

@@ -16,7 +16,6 @@ from distplusplus.cas.store import Store, StoreError
 from distplusplus.compiler import header_arguments
 from distplusplus.compiler.file_names import check_path
 from distplusplus.compiler.header_arguments import ROOT_MARK
-from distplusplus.compiler.languages import X_OPTION_OF, Language
 from distplusplus.compiler.search_path import system_root
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
@@ -42,33 +41,26 @@ class Tables:
     """What clients have described before, so that they need not do it again."""
 
     def __init__(self) -> None:
-        self._tables: OrderedDict[tuple[str, bytes], list[Input]] = OrderedDict()
+        self._tables: OrderedDict[tuple[str, bytes], dict[int, Input]] = OrderedDict()
 
     def inputs(self, owner: str, job: pb.HeaderJob) -> list[Input] | None:
-        """The inputs of a job; None if the table is not known, or is another than the client thinks.
-
-        Raises CallRefused.
-        """
+        """The inputs of a job; None if one of them is not known. Raises CallRefused."""
         if len(job.table) != _TABLE_NAME_BYTES or len(job.input) > _MAX_JOB_INPUTS:
             raise _malformed("table or number of inputs")
         key = owner, bytes(job.table)
-        table = self._tables.get(key)
-        if table is None and job.firstNew == 0:
-            table = self._tables[key] = []
-            if len(self._tables) > _MAX_TABLES:
-                self._tables.popitem(last=False)
-        # Two jobs of a client may arrive in another order than they were sent in.
-        if table is None or len(table) < job.firstNew:
-            return None
+        table = self._tables.setdefault(key, {})
         self._tables.move_to_end(key)
-        if job.firstNew + len(job.newInput) > _MAX_INPUTS:
+        if len(self._tables) > _MAX_TABLES:
+            self._tables.popitem(last=False)
+        for given in job.newInput:
+            table[given.number] = _checked_input(given)
+        if len(table) > _MAX_INPUTS:
             del self._tables[key]
             return None
-        new = [_checked_input(given) for given in job.newInput]
-        table[job.firstNew : job.firstNew + len(new)] = new
-        if any(number >= len(table) for number in job.input):
+        try:
+            return [table[number] for number in job.input]
+        except KeyError:
             return None
-        return [table[number] for number in job.input]
 
 
 @dataclass(frozen=True)
@@ -109,7 +101,6 @@ def lay(
     request: pb.CompileRequest,
     inputs: Sequence[Input],
     program: str,
-    language: Language,
     path: str,
     *,
     clang: bool,
@@ -138,7 +129,6 @@ def lay(
         *(argument.replace(ROOT_MARK, root) for argument in _own_map_first(request.argument)),
         *system_root(root, clang=clang),
         *(("-MF", dependencies) if dependencies else ()),
-        *("-x", X_OPTION_OF[language]),
         "-S" if job.assembly else "-c",
         job.source.replace(ROOT_MARK, root),
         *("-o", output),
@@ -155,7 +145,9 @@ def _own_map_first(arguments: Sequence[str]) -> Iterator[str]:
 def _content(store: Store, owner: str, digest: bytes) -> bytes:
     data = store.read(owner, digest)
     if data is None:
-        raise CallRefused(pb.Refusal.SERVER_FAULT, "a header was thrown away while the job was prepared", retry_after_ms=1)
+        raise CallRefused(
+            pb.Refusal.SERVER_FAULT, "a header was thrown away while the job was prepared", retry_after_ms=1
+        )
     return data
 
 

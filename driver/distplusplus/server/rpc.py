@@ -16,8 +16,9 @@ from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol import methods, refusals
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.access import TokenInterceptor, is_allowed
-from distplusplus.server.compile import JobRunner
+from distplusplus.server.compile import JobRunner, Outcome
 from distplusplus.server.compilers import Compilers, describe
+from distplusplus.server.header_runner import HeaderRunner
 from distplusplus.server.log import log
 from distplusplus.server.server_settings import Settings
 from distplusplus.server.statuses import STATUS_OF
@@ -48,12 +49,16 @@ class Service:
         compilers: Compilers,
         runner: JobRunner,
         tokens: TokenInterceptor | None,
+        header_runner: HeaderRunner | None = None,
     ) -> None:
+        """`header_runner`: None for a server that takes no header jobs."""
         self._settings = settings
         self._worker = worker
         self._compilers = compilers
         self._runner = runner
         self._tokens = tokens
+        self._header_runner = header_runner
+        self._features = (*_FEATURES, *([pb.Description.HEADER_JOBS] if header_runner else []))
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """The handlers of both services. Distribute reads its one message itself, to know when it begins to arrive."""
@@ -123,7 +128,7 @@ class Service:
             currentLoad=worker.slots.taken,
             maxJobs=worker.capacity.now().count,
             capacity=worker.capacity_message(),
-            feature=_FEATURES,
+            feature=self._features,
         )
         if request.compiler:
             with contextlib.suppress(CallRefused):
@@ -143,7 +148,7 @@ class Service:
                 request = await _only_message(requests)
             job.arrived(request.compiler, request.inputFile.name)
             outcome, following = await worker.run(
-                job, request.uuid, lambda: self._runner.compile(request), reserve_next=request.reserveNext
+                job, request.uuid, lambda: self._compile(request, job), reserve_next=request.reserveNext
             )
         answer = outcome.answer
         answer.currentLoad = worker.slots.taken
@@ -152,6 +157,15 @@ class Service:
             answer.next.CopyFrom(worker.promise(following))
         return answer
 
+    async def _compile(self, request: pb.CompileRequest, job: Job) -> Outcome:
+        if not request.HasField("headerJob"):
+            return await self._runner.compile(request)
+        if self._header_runner is None or job.reservation is None:
+            raise CallRefused(pb.Refusal.ARGUMENT_NOT_ALLOWED, "this server takes no header jobs")
+        # A user is what a token or a certificate says; without them, of his own word, and so only that of his machine.
+        owner = f"{job.reservation.user}@{job.peer.rpartition(':')[0]}"
+        return await self._header_runner.compile(request, owner)
+
     async def _describe(self, _request: pb.DescribeRequest, _context: Any) -> pb.Description:
         description = pb.Description(
             serverVersion=__version__,
@@ -159,7 +173,7 @@ class Service:
             capacity=self._worker.capacity_message(),
             jobsDone=self._worker.jobs_done,
             jobsRefused=self._worker.jobs_refused,
-            feature=_FEATURES,
+            feature=self._features,
         )
         for name in self._compilers.names():
             with contextlib.suppress(CallRefused):

@@ -25,6 +25,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from distcc_common.errors import ConfigurationError
+from distplusplus.cas.store import Store
 from distplusplus.protocol import methods
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server import check
@@ -32,6 +33,7 @@ from distplusplus.server.access import TokenInterceptor, tls_credentials
 from distplusplus.server.compile import JobRunner
 from distplusplus.server.compilers import Compilers
 from distplusplus.server.confinement import landlock_abi
+from distplusplus.server.header_runner import HeaderRunner
 from distplusplus.server.log import configure, log
 from distplusplus.server.privileges import account, become
 from distplusplus.server.rpc import Service
@@ -125,7 +127,14 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
         tokens = TokenInterceptor(settings.token_file) if settings.token_file else None
         compilers = Compilers(settings.compiler_dirs)
         worker = Worker(settings)
-        service = Service(settings, worker, compilers, JobRunner(settings, compilers, warden), tokens)
+        service = Service(
+            settings,
+            worker,
+            compilers,
+            JobRunner(settings, compilers, warden),
+            tokens,
+            _header_runner(settings, compilers, warden),
+        )
         server = grpc.aio.server(
             interceptors=[tokens] if tokens else [],
             options=[
@@ -206,6 +215,17 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> None:
             log.info("listens on %s", address)
         else:
             log.info("listens on %s:%d", address.rpartition(":")[0], port)
+
+
+def _header_runner(settings: Settings, compilers: Compilers, warden: WardenClient) -> HeaderRunner | None:
+    """None where header jobs are not wanted, or nothing would keep their sources from reading what they like."""
+    if settings.header_store is None:
+        return None
+    if not landlock_abi():
+        log.warning("no header jobs: this kernel has no Landlock, so a source could read every file of the server")
+        return None
+    size_bytes = settings.header_store_mib * _MIB
+    return HeaderRunner(settings, compilers, warden, Store(settings.header_store, size_bytes, size_bytes // 2))
 
 
 async def _identify_all(compilers: Compilers) -> None:

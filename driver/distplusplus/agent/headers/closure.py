@@ -68,12 +68,18 @@ class Closures:
         self._contexts: dict[tuple[str, SearchPath], _Context] = {}
 
     def find(
-        self, source: str, forced: Sequence[str], directory: str, search_path: SearchPath, defined: bytes = b""
+        self,
+        source: str,
+        forced: Sequence[str],
+        directory: str,
+        search_path: SearchPath,
+        defined: bytes = b"",
+        recorded: str = "",
     ) -> Inputs:
         """The inputs of a compile of `source` in `directory`.
 
-        `forced` are the files of -include and -imacros, `defined` the macros of the command as lines of #define.
-        Raises DoubtError.
+        `forced` are the files of -include and -imacros, `defined` the macros of the command as lines of #define,
+        `recorded` is another path of the directory. Raises DoubtError.
         """
         context = self._context(directory, search_path)
         self._known.begin()
@@ -91,7 +97,7 @@ class Closures:
                 raise DoubtError(f"{found.path} {file.scan.doubts[0]}")
             todo += self._children(found, file, context)
         self._check_asked(seen, defined)
-        return self._inputs(seen, context)
+        return self._inputs(seen, context, recorded or directory)
 
     def _context(self, directory: str, search_path: SearchPath) -> _Context:
         key = directory, search_path
@@ -220,7 +226,7 @@ class Closures:
             if any(scan.is_called_with_a_macro(text, name) for text in texts):
                 raise DoubtError(f"{found.path} has the macro {os.fsdecode(name)}, which asks for what a macro names")
 
-    def _inputs(self, seen: dict[_Found, KnownFile], context: _Context) -> Inputs:
+    def _inputs(self, seen: dict[_Found, KnownFile], context: _Context, recorded: str) -> Inputs:
         _check_once(seen)
         files: dict[str, KnownFile] = {}
         place = Place()
@@ -233,7 +239,7 @@ class Closures:
             total += file.size_bytes
         if total > _MAX_BYTES:
             raise DoubtError(f"it may include more than {_MAX_BYTES >> 20} MiB")
-        for directory in (context.directory, *context.quote, *context.angle):
+        for directory in (context.directory, recorded, *context.quote, *context.angle):
             if directory not in context.own:
                 self._places.of(directory, place)
         own = tuple(file for found, file in seen.items() if found.is_own)

@@ -21,6 +21,7 @@ class FakeWorker:
         self.active = self.others_load = self.jobs_done = 0
         self.full_until_s = self.retry_in_s = 0.0
         self.reservation_s = 1.0
+        self.takes_header_jobs = False
         self.expands_macros = self.sends_further_outputs = True
         self.trouble: Trouble | None = None
         self.mismatch: Mismatch | None = None

@@ -39,6 +39,7 @@ class Job:
     """What a compile needs of a worker. `notice` tells the user something: a log level, and the text.
 
     `further_outputs`: the worker must send more than the object back. `unexpanded`: it must expand macros.
+    `with_headers`: it must take header jobs.
     """
 
     compiler: LocalCompiler
@@ -46,6 +47,7 @@ class Job:
     notice: Callable[[str, str], None]
     further_outputs: bool = False
     unexpanded: bool = False
+    with_headers: bool = False
     refused_by: dict[RemoteWorker, str] = field(default_factory=dict)
 
     def tell_loss(self, worker: RemoteWorker, error: WorkerLostError) -> None:

@@ -148,6 +148,8 @@ def _is_usable(worker: RemoteWorker, job: Job) -> bool:
     if job.further_outputs and not worker.sends_further_outputs:
         job.refused_by.setdefault(worker, f"{worker.name}: cannot send further outputs back")
         return False
+    if job.with_headers and not worker.takes_header_jobs:
+        return False
     return worker.expands_macros or not job.unexpanded
 
 
