@@ -29,7 +29,7 @@ _PREPROCESSOR = (
     | _FORCED
     | _DEFINES
     | _DIRECTORIES
-    | {"-U", "--undefine-macro", "-A", "-MP", "-MT", "-MQ", "-undef", "-nostdinc", "-nostdinc++"}
+    | {"-U", "--undefine-macro", "-A", "-MP", "-MT", "-MQ", "-undef", "-nostdinc", "-nostdinc++", "-fmacro-prefix-map="}
 )
 # What is recorded in the object in a way that no prefix map reaches, names files beside it, or chooses other
 # directories of the compiler's own.
@@ -115,7 +115,7 @@ def check(arguments: Sequence[str], *, clang: bool) -> None:
 def _check(word: Word, option: Option, source: str) -> None:
     if _UNMAPPED.fullmatch(word.argument):
         raise _not_possible(word.argument)
-    if _OLD_DWARF.fullmatch(word.argument) and (not source or source.startswith("/")):
+    if _OLD_DWARF.fullmatch(word.argument) and source.startswith("/"):
         # GCC names an absolute source a second time there, in a way that no map reaches.
         raise _not_possible(word.argument)
     if option.value == Value.PREFIX_MAP and (word.value or "").startswith("="):

@@ -35,7 +35,7 @@ from distplusplus.server.compilers import Compilers
 from distplusplus.server.confinement import landlock_abi
 from distplusplus.server.header_runner import HeaderRunner
 from distplusplus.server.log import configure, log
-from distplusplus.server.privileges import account, become
+from distplusplus.server.privileges import account, become, user_name
 from distplusplus.server.rpc import Service
 from distplusplus.server.server_settings import Settings, is_local, load
 from distplusplus.server.warden_client import WardenClient, choose_parent
@@ -224,6 +224,12 @@ def _header_runner(settings: Settings, compilers: Compilers, warden: WardenClien
     if not landlock_abi():
         log.warning("no header jobs: this kernel has no Landlock, so a source could read every file of the server")
         return None
+    try:
+        os.makedirs(settings.header_store, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--header-store {settings.header_store}: {error.strerror}") from error
+    if not os.access(settings.header_store, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"--header-store {settings.header_store}: user {user_name()} cannot write there")
     size_bytes = settings.header_store_mib * _MIB
     return HeaderRunner(settings, compilers, warden, Store(settings.header_store, size_bytes, size_bytes // 2))
 
