@@ -27,6 +27,7 @@ from distplusplus.agent.servers.protocol import (
 )
 from distplusplus.agent.servers.reservations import Job
 from distplusplus.agent.servers.scheduler import NoWorkerError, Scheduler
+from distplusplus.agent.working_directory import recorded_directory
 from distplusplus.compiler import classify as commands
 from distplusplus.compiler import response_files, terminal
 from distplusplus.compiler.classify import Compile, Local
@@ -99,17 +100,11 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     found = commands.classify(
         request.compiler, expanded, environ, clang=clang, version=compiler.version, for_terminal=for_terminal
     )
-    if isinstance(found, Local):
-        return found
-    try:
-        request.directory.encode()
-    except UnicodeEncodeError:
-        return Local("the directory's name is not UTF-8, which the protocol needs")
-    return found, compiler
+    return found if isinstance(found, Local) else (found, compiler)
 
 
 class _RemoteCompile:
-    """A compile that a worker is to do."""
+    """A compile that a worker is to do. Raises CompileLocallyError."""
 
     def __init__(
         self,
@@ -128,6 +123,7 @@ class _RemoteCompile:
         self._command = command
         self._compiler = compiler
         self._notice = notice
+        self._directory = _recorded_directory(link, request)
         self._preprocessor = Preprocessor(link, command, request.directory, settings, shared.preprocessing)
 
     async def run(self) -> None:
@@ -180,7 +176,7 @@ class _RemoteCompile:
 
     def _prepared(self, text: Text) -> PreparedCompile:
         file = pb.File(compressionType=self._settings.compress, content=text.content)
-        return PreparedCompile(self._command, self._compiler, file, self._request.directory, text.unexpanded)
+        return PreparedCompile(self._command, self._compiler, file, self._directory, text.unexpanded)
 
     async def _deliver(self, worker: RemoteWorker, answer: pb.CompileAnswer, text: Text) -> None:
         """Has the launcher write the outputs and end. Raises CompileLocallyError."""
@@ -232,6 +228,16 @@ class _RemoteCompile:
             raise CompileLocallyError(str(error)) from None
         finally:
             os.close(fd)
+
+
+def _recorded_directory(link: LauncherLink, request: Request) -> str:
+    """Raises CompileLocallyError."""
+    directory = recorded_directory(request.directory, request.environ, link.peer_pid)
+    try:
+        directory.encode()
+    except UnicodeEncodeError:
+        raise CompileLocallyError("the directory's name is not UTF-8, which the protocol needs") from None
+    return directory
 
 
 async def reserve_and_send(
