@@ -31,6 +31,7 @@ from distplusplus.agent.working_directory import recorded_directory
 from distplusplus.compiler import classify as commands
 from distplusplus.compiler import response_files, terminal
 from distplusplus.compiler.classify import Compile, Local
+from distplusplus.compiler.further_outputs import further_output_names
 from distplusplus.compiler.names import compiler_name
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
@@ -129,7 +130,7 @@ class _RemoteCompile:
     async def run(self) -> None:
         """Raises CompileLocallyError, NoFallbackError, LauncherGoneError, BadRequestError."""
         scheduler = self._shared.scheduler
-        job = Job(self._compiler, self._settings, self._notice, further_outputs=self._command.further_outputs)
+        job = Job(self._compiler, self._settings, self._notice, command=self._command)
         workers = await self._wait_for_workers(job)
         text = await self._preprocess(workers)
         while True:
@@ -209,9 +210,14 @@ class _RemoteCompile:
     async def _write_outputs(self, worker: RemoteWorker, answer: pb.CompileAnswer) -> None:
         """The object last: whoever sees it may look for the others. Raises CompileLocallyError."""
         directory = os.path.dirname(self._command.output)
+        expected = further_output_names(self._command.output, self._command.extras)
         for further in answer.furtherOutput:
-            if "/" in further.file.name or further.file.name in ("", ".", ".."):
-                raise CompileLocallyError(f"{worker.name} sent a file named {further.file.name!r}")
+            # A worker must not choose which file of the user is written.
+            extra = expected.pop(further.file.name, None)
+            if extra is None or further.kind != pb.FurtherOutput.Kind.Value(extra.name):
+                reason = f"{worker.name} sent a file that was not asked for: {further.file.name!r}"
+                self._notice("warning", f"{reason}; compiling locally")
+                raise CompileLocallyError(reason)
             await self._write_file(worker, os.path.join(directory, further.file.name), further.file)
         await self._write_file(worker, self._command.output, answer.outputFile)
 
