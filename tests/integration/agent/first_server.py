@@ -53,6 +53,7 @@ class FirstServer:
         self.load_percent = 0
         self.refusals = 0
         self.refused_queries: list[str] = []
+        self.jobs_of_others = 0
         self.away = False  # as if it did not run
         self.crashed_by = ""  # what ended it
         self.requests: list[pb.CompileRequest] = []
@@ -75,7 +76,7 @@ class FirstServer:
         with self._lock:
             now_s = time.monotonic()
             self._reserved = {name: due_s for name, due_s in self._reserved.items() if due_s > now_s}
-            if len(self._reserved) + self._running >= self._slots:
+            if len(self._reserved) + self._running + self.jobs_of_others >= self._slots:
                 self.refusals += 1
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no slot")
             name = str(uuid.uuid4())

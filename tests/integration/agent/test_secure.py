@@ -240,7 +240,7 @@ def test_no_token_is_on_a_command_line_or_in_a_log(alone: Home, sandbox: Sandbox
     done = sandbox.distcc_auto("--verbose", "sh", "-c", "ps -ewwo args; env", env={"DISTCC_AUTO_HOSTS": address})
     assert done.returncode == 0, done
     seen = done.stdout + done.stderr + alone.log + secured.servers["token"].log
-    assert "bridge.main" in seen
+    assert "distplusplus.bridge" in seen
     assert "correct-horse" not in seen
 
 
