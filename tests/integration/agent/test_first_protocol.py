@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.agent.first_server import FirstServer
-from tests.integration.agent.home import LAUNCHER, Home, fake_compiler, finish
+from tests.integration.agent.home import LAUNCHER, Home, finish
 from tests.integration.sandbox import Sandbox
 from tests.integration.server.harness import until
 
@@ -51,15 +51,14 @@ def test_a_server_is_alive_while_it_does_not_know_a_compiler(
 ) -> None:
     """Neither a compiler that it does not have nor a heartbeat may cancel the job that it runs."""
     behaviour, address = first_server
-    other = fake_compiler(tmp_path, "exit 1") / "bin" / "gcc"
     alone.use(address)
     alone.write("a.c", "int x;\n")
     alone.write("b.c", "int x;\n")
     behaviour.compile_s = 6.0  # longer than the time between two heartbeats
     running = alone.start(LAUNCHER, "gcc", "-c", "a.c", DISTPLUSPLUS_FALLBACK="fail")
     until(lambda: len(behaviour.requests) == 1, "the job to be sent")
-    unknown = other.with_name("unknown-gcc-77")
-    unknown.symlink_to("gcc")
+    unknown = tmp_path / "unknown-gcc-77"
+    unknown.symlink_to("/usr/bin/gcc")
     done = alone.compile(str(unknown), "-c", "b.c", "-o", "b.o")
     assert "unknown-gcc-77" in behaviour.refused_queries
     assert "it has no unknown-gcc-77" in done.stderr
