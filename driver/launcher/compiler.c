@@ -122,6 +122,7 @@ void find_compiler(char **words, struct command *command)
     if (has_path && !is_self(words[0])) {
         command->compiler = words[0];
     } else if (strcmp(name, "distplusplus") && find_in_path(name, found)) {
+        refuse_ccache(words);
         command->compiler = found;
     } else {
         say("no compiler '%s' in PATH besides this program (install it, or add its directory to PATH)", name);

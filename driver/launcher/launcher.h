@@ -9,6 +9,7 @@
  *
  *   main.c          what the command line asks for
  *   compiler.c      finds the real compiler, and becomes it
+ *   ccache.c        keeps ccache from taking this program for the compiler
  *   agent.c         connects to the agent; binds its socket when none runs
  *   view.c          names the agent's socket: one agent for each view of the system
  *   new_agent.c     becomes the agent
@@ -93,6 +94,9 @@ const char *search_path(void);
 int find_in_path(const char *name, char *into);
 void find_compiler(char **words, struct command *command);
 void run_compiler(const struct command *command) __attribute__((noreturn));
+
+/* ccache.c */
+void refuse_ccache(char **arguments);
 
 /* agent.c */
 int connect_agent(void);

@@ -22,7 +22,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 _COMPILERS = re.compile(r"(?:[\w.]+-){0,4}(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?")
 _STOP_TIMEOUT_S = 10.0
 _EPILOG = """\
-Called through a symbolic link that is named like a compiler, it stands for that compiler.
+If it is called through a symbolic link with the name of a compiler, it stands for that compiler.
 Settings: /etc/distplusplus/distplusplus.toml, ~/.config/distplusplus/distplusplus.toml, DISTPLUSPLUS_* in the
 environment; see distplusplus.toml(5).
 """
@@ -59,9 +59,9 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         "--explain", action="store_true", help="say what would happen to the command that follows, and why"
     )
     parser.add_argument(
-        "--install-symlinks", metavar="DIR", help="make a masquerade directory: links named like compilers"
+        "--install-symlinks", metavar="DIR", help="create a masquerade directory, with links for all compilers"
     )
-    parser.add_argument("--stop", action="store_true", help="end this user's agents when their compiles have ended")
+    parser.add_argument("--stop", action="store_true", help="stop this user's agents when their compiles have finished")
     parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.listen_fd is not None:

@@ -86,7 +86,7 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
         return Local(f"{os.path.basename(request.compiler)} is not a known compiler", bounded=False)
     try:
         expanded = response_files.expand(request.arguments, request.directory)
-        compiler = await shared.compilers.find(request.compiler)
+        compiler = await shared.compilers.find(request.compiler, request.environ.get("PATH", os.defpath))
     except response_files.ResponseFileError as error:
         return Local(str(error))
     except UnknownCompilerError as error:

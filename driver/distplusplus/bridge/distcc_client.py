@@ -57,7 +57,7 @@ def find_client(theirs: Address, ours: Address) -> DistccClient:
     """
     uid, inode = _socket(theirs, ours)
     if uid != os.geteuid():
-        raise UnknownClientError(f"it is a process of another user (UID {uid})")
+        raise UnknownClientError(f"it comes from a process of another user (UID {uid})")
     link = f"socket:[{inode}]"
     # The newest first: it was started a moment ago.
     for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):
@@ -66,11 +66,13 @@ def find_client(theirs: Address, ours: Address) -> DistccClient:
                 return _read(pid)
         except OSError:
             continue  # it has ended, or is another user's
-    raise UnknownClientError("it is no distcc process that can be seen from here")
+    raise UnknownClientError("it comes from no distcc process that this user can see")
 
 
 def _is_distcc(pid: int) -> bool:
-    return os.path.basename(os.readlink(f"/proc/{pid}/exe")).startswith("distcc")
+    name = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    # "distcc (deleted)" is one whose package was upgraded meanwhile. distccd may be there by the dozen.
+    return name.startswith("distcc") and not name.startswith("distccd")
 
 
 def _has_open(pid: int, link: str) -> bool:
@@ -86,7 +88,7 @@ def _read(pid: int) -> DistccClient:
     for name in ("ns/mnt", "root"):
         # Otherwise the same path may be another file there.
         if not os.path.samefile(f"/proc/{pid}/{name}", f"/proc/self/{name}"):
-            raise UnknownClientError("it sees other files than the bridge (a container or chroot)")
+            raise UnknownClientError("its distcc client sees other files than the bridge (a container or chroot)")
     umask = _UMASK.search(_contents(pid, "status"))
     return DistccClient(
         pid,
@@ -109,7 +111,7 @@ def _socket(own: Address, peer: Address) -> tuple[int, int]:
     except OSError:  # a kernel without sock_diag, or a sandbox that forbids it
         found = _look_up(own, peer)
     if found is None:
-        raise UnknownClientError("its end of the connection is not on this machine")
+        raise UnknownClientError("its other end is not on this machine")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cont
             writer.write(reply)
             await writer.drain()
     except UnknownClientError as error:
-        context.tell(f"a job is not taken, because it is unknown who asks for it: {error}")
+        context.tell(f"a connection was closed: {error}")
     except NoAnswerError as error:
         context.tell(str(error))
     except (wire.WireError, OSError) as error:
@@ -86,7 +87,7 @@ async def _read(reader: asyncio.StreamReader) -> wire.Request:
 async def _unless_gone(reader: asyncio.StreamReader, job: Coroutine[Any, Any, bytes]) -> bytes | None:
     """What the job returns; None if the client is killed before. Then its compiler is stopped."""
     task = asyncio.ensure_future(job)
-    gone = asyncio.ensure_future(reader.read(1))
+    gone = asyncio.ensure_future(_wait_for_end(reader))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -97,6 +98,11 @@ async def _unless_gone(reader: asyncio.StreamReader, job: Coroutine[Any, Any, by
     finally:
         for future in (task, gone):
             future.cancel()
+
+
+async def _wait_for_end(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(OSError):
+        await reader.read(1)
 
 
 class _BridgeJob:

@@ -22,6 +22,7 @@ from distplusplus.bridge.distcc_client import DistccClient
 
 _MAX_OBJECT_BYTES = 1 << 30
 _MAX_MESSAGE_BYTES = 64 << 20
+_END_TIMEOUT_S = 2.0
 # A wait status that is neither success nor failure: distcc leaves the output alone and exits with 0.
 _DONE_WITHOUT_OUTPUT = 0x7F
 
@@ -59,12 +60,24 @@ async def run(client: DistccClient, command: LocalCommand, version: int, slots: 
             try:
                 code = await process.wait()
             except asyncio.CancelledError:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)  # compilers remove their temporary files
-                await process.wait()
+                await _end(process)
                 raise
         status = -code if code < 0 else code << 8
         return await asyncio.to_thread(_reply, client, command, version, status, [stderr.fileno(), stdout.fileno()])
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends a compile that nobody waits for. Told first, compilers remove their temporary files."""
+    _signal_group(process.pid, signal.SIGTERM)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), _END_TIMEOUT_S)
+    _signal_group(process.pid, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
 
 
 def _environment(client: DistccClient, name: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from distplusplus.protocol import methods, refusals
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.access import TokenInterceptor, is_allowed
 from distplusplus.server.compile import JobRunner
-from distplusplus.server.compilers import Compilers
+from distplusplus.server.compilers import Compilers, describe
 from distplusplus.server.log import log
 from distplusplus.server.server_settings import Settings
 from distplusplus.server.statuses import STATUS_OF
@@ -129,7 +129,7 @@ class Service:
             with contextlib.suppress(CallRefused):
                 program, identity = await self._compilers.resolve(request.compiler)
                 answer.compilerSupported = True
-                answer.compilerIdentity.CopyFrom(identity.message(program.name))
+                answer.compilerIdentity.CopyFrom(describe(identity, program.name))
         return answer
 
     async def _reserve(self, request: pb.Reservation, context: Any) -> pb.ReservationAnswer:
@@ -164,7 +164,7 @@ class Service:
         for name in self._compilers.names():
             with contextlib.suppress(CallRefused):
                 program, identity = await self._compilers.resolve(name)
-                description.compiler.append(identity.message(program.name))
+                description.compiler.append(describe(identity, program.name))
         return description
 
     def _user(self, request: pb.Reservation, context: Any) -> str:

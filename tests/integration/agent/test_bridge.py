@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -119,9 +121,12 @@ def test_a_server_that_dies_under_a_build_does_not_fail_it(sandbox: Sandbox, pla
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_ended_build_leaves_no_bridge(grpc_sandbox: Sandbox, number: signal.Signals) -> None:
-    script = f"kill -{number.name[3:]} $PPID; sleep 60"
-    done = grpc_sandbox.distcc_auto("sh", "-c", script)
-    assert done.returncode == 128 + number
+    script = f"until [ -e go ]; do sleep 0.05; done; kill -{number.name[3:]} $PPID; sleep 60"
+    build = grpc_sandbox.start([DISTCC_AUTO, "sh", "-c", script])
+    until(lambda: bridges(grpc_sandbox), "the bridge to start")
+    grpc_sandbox.write("go", "")
+    build.communicate(timeout=60)
+    assert build.returncode == 128 + number
     until(lambda: not bridges(grpc_sandbox), "the bridge to end")
 
 
@@ -129,8 +134,9 @@ def bridges(sandbox: Sandbox) -> list[int]:
     mark = f"DISTCC_DIR={sandbox.environ['DISTCC_DIR']}".encode()
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if any(word == "distplusplus.bridge" for word in process.info["cmdline"] or []):
-            found += [process.pid] * (mark in Path(f"/proc/{process.pid}/environ").read_bytes())
+        if "distplusplus.bridge" in (process.info["cmdline"] or []):
+            with contextlib.suppress(OSError):  # it may have ended
+                found += [process.pid] * (mark in Path(f"/proc/{process.pid}/environ").read_bytes())
     return found
 
 
@@ -271,7 +277,7 @@ def test_a_job_waits_for_a_full_server_of_the_first_implementation(
 
 
 def test_the_end_of_a_client_ends_its_local_compile(sandbox: Sandbox, server: Server, place: Path) -> None:
-    fake = fake_compiler(place, "while :; do sleep 0.05; done")
+    fake = fake_compiler(place, "trap '' TERM; while :; do sleep 0.05; done")
     sandbox.write("a.c", FUNCTION)
     sandbox.environ["DISTCC_AUTO_HOSTS"] = f"grpc://{server.addresses[0]}"
     compiler = fake / "bin" / "gcc"
@@ -291,24 +297,28 @@ def test_the_end_of_a_client_ends_its_local_compile(sandbox: Sandbox, server: Se
         build.communicate()
 
 
-def test_only_the_builds_own_clients_are_served(grpc_sandbox: Sandbox) -> None:
-    """Nobody else, whatever is sent."""
+@pytest.mark.parametrize("name", ["python", "distcc"])
+def test_what_is_no_job_is_hung_up_on(grpc_sandbox: Sandbox, name: str) -> None:
+    """And programs other than distcc are, whatever they send."""
+    program = shutil.copy(os.path.realpath(sys.executable), grpc_sandbox.work / name)
     grpc_sandbox.write(
         "connect.py",
         "import os, socket\n"
         "host, port = os.environ['DISTCC_HOSTS'].split()[-1].split('/')[0].split(':')\n"
-        "for data in (b'', b'DIST00000001ARGC-0000001', b'DIST00000001ARGC00000001ARGV-0000001', bytes(1000)):\n"
+        "for data in (b'ARGC', b'DIST00000001ARGC-0000001', b'DIST00000001ARGC00000001ARGV-0000001', bytes(1000),\n"
+        "             b'DIST00000001ARGC00000000DOTI00000000'):\n"
         "    with socket.create_connection((host, int(port))) as connection:\n"
         "        try:\n"
         "            connection.sendall(data)\n"
+        "            connection.shutdown(socket.SHUT_WR)\n"
         "            assert connection.recv(1) == b''\n"
         "        except ConnectionError:\n"
         "            pass\n",
     )
-    done = grpc_sandbox.distcc_auto(sys.executable, "connect.py")
+    done = grpc_sandbox.distcc_auto("sh", "-c", f"{program} -I -S connect.py")
     assert done.returncode == 0, done
-    assert "Traceback" not in done.stderr
-    assert "it is no distcc process" in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    assert ("it comes from no distcc process" in done.stderr) == (name == "python")
 
 
 def test_without_the_extra_the_driver_is_told_what_to_install(grpc_sandbox: Sandbox) -> None:
