@@ -96,10 +96,6 @@ class RemoteWorker(Protocol):
         """Whether it takes source and headers instead of preprocessed text."""
 
     @property
-    def sends_further_outputs(self) -> bool:
-        """Whether it can send more than the object back."""
-
-    @property
     def trouble(self) -> Trouble | None:
         """Why it was lost last; None while it can be used."""
 
@@ -114,6 +110,9 @@ class RemoteWorker(Protocol):
     @property
     def jobs_done(self) -> int:
         """How many of our jobs it has answered."""
+
+    def refuses(self, command: Compile) -> str | None:
+        """Why it cannot do this compile, whatever its compilers and its load; None if it can."""
 
     def knows(self, compiler: LocalCompiler) -> str | Mismatch | None:
         """The answer of `find_compiler`, if it is there already."""
