@@ -22,8 +22,8 @@ from pathlib import Path
 import psutil
 
 from distcc_auto.demo.loopback import LoopbackWorker
-from distcc_auto.hosts import SshHost, TunnelledHost
-from distcc_auto.reach.ssh.keeper import Limits
+from distcc_auto.hosts import SshHost, TcpHost
+from distcc_auto.reach.ssh.keeper import TunnelTimes
 from distcc_auto.reach.ssh.tunnels import open_tunnels
 from tests.integration.tunnels.lab import DISTCC_AUTO, Lab, Sshd
 
@@ -136,11 +136,11 @@ def measure_transfer(lab: Lab, server: Sshd, mib: int) -> None:
     try:
         plain = transfer(("127.0.0.1", port), mib, [sink])
         host = SshHost(lab.host("transfer", server), distcc_port=port, stats_port=port, text="transfer")
-        with open_tunnels([host], lab.environ(""), Limits(15)) as tunnels:
+        with open_tunnels([host], lab.environ(""), TunnelTimes(15)) as tunnels:
             place = tunnels.place(host)
-            assert isinstance(place, TunnelledHost), place
-            assert tunnels.keeper_pid
-            pids = [sink, *below(tunnels.keeper_pid), *below(server.pid)]
+            assert isinstance(place, TcpHost), place
+            (keeper,) = tunnels.pids
+            pids = [sink, *below(keeper), *below(server.pid)]
             tunnelled = transfer((place.hostname, place.distcc_port), mib, pids)
     finally:
         psutil.Process(sink).kill()

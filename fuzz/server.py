@@ -13,10 +13,12 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["distcc_auto"]):
+with atheris.instrument_imports(include=["distplusplus"]):
     from google.protobuf.message import DecodeError
 
     from distplusplus.compiler import allowed as arguments
+    from distplusplus.compiler.languages import Language
+    from distplusplus.compiler.refusals import NotAllowedError
     from distplusplus.protocol import compression
     from distplusplus.protocol import distplusplus_pb2 as pb
     from distplusplus.protocol.refusals import CallRefused
@@ -79,8 +81,10 @@ def arguments_and_names(data: bytes) -> None:
     )
     try:
         checked = arguments.check([*given, "-c"], clang=clang)
-        made = plan.make(request, checked, pb.C, _PROGRAM, _IDENTITIES[clang], provider.ConsumeBytes(40), "/job/w")
-    except CallRefused:
+        made = plan.make(
+            request, checked, Language.C, _PROGRAM, _IDENTITIES[clang], provider.ConsumeBytes(40), "/job/w"
+        )
+    except (CallRefused, NotAllowedError):
         return
     for name in (made.input_name, made.output):
         parts = name.split("/")

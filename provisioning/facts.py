@@ -59,13 +59,17 @@ def parse(text: str) -> Facts:
         raise HostError(f"{name} is not of Debian's, Fedora's or Arch's family; try `fab deploy`")
     if values.get("init") != "systemd" or not values.get("systemd"):
         raise HostError(f"its first process is {values.get('init') or 'unknown'}, not systemd; try `fab deploy`")
+    try:
+        systemd, cpus, memory_kib = (int(values[key]) for key in ("systemd", "cpus", "memory_kib"))
+    except (KeyError, ValueError):
+        raise HostError("it does not say how many CPUs and how much memory it has (nproc, /proc/meminfo)") from None
     return Facts(
         family=family,
         os_name=name,
-        systemd=int(values["systemd"]),
+        systemd=systemd,
         container=values.get("virtualization", "none").replace("none", ""),
-        cpus=int(values["cpus"]),
-        memory_mib=int(values["memory_kib"]) // 1024,
+        cpus=cpus,
+        memory_mib=memory_kib // 1024,
         machine=values.get("machine", ""),
         firewall=values.get("firewall", ""),
         selinux_enforces=values.get("selinux") == "Enforcing",

@@ -185,6 +185,8 @@ def ensure_links(host: Host, known: Record) -> Record:
     if host.dry_run and (not found.ok or not found.words[2:]):
         host.change(f"links to the compilers that {known.daemon} may run", ":")
         return known
+    if not found.ok or len(found.words) < 2:
+        raise HostError(f"it has no directory for {known.daemon}'s compilers (is {known.daemon} installed?)")
     directory, target, *names = found.words
     # distplusplusd searches COMPILERS_DIR itself: a compiler that is only there needs no link.
     needs = "command -v $name >/dev/null || continue;" if target == "itself" else ""

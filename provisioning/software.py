@@ -1,6 +1,6 @@
-"""distplusplusd for a host: this clone's server and the packages that it needs, as one directory that goes over ssh.
+"""distplusplusd for a host: this clone's server and the packages that it needs, as one directory sent over ssh.
 
-The host needs Python and no package index: the packages are fetched here, for its Python and its machine.
+The host needs Python but no package index: this machine fetches the packages for the host's Python and architecture.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import hashlib
 import importlib.metadata
 import io
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -29,14 +31,14 @@ OLDEST_PYTHON = (3, 11)
 _PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _DRIVER_DIR = os.path.join(_PROJECT_DIR, "driver")
 _PROJECT = os.path.join(_PROJECT_DIR, "pyproject.toml")
-# The packages that the server imports of this project.
+# The project's packages that the server imports.
 _PACKAGES = ("distcc_common", "distplusplus", "distplusplus/compiler", "distplusplus/protocol", "distplusplus/server")
 _FETCH_S = 600
 _SEND_S = 600
 _CHUNK_BYTES = 1 << 20
 _fetching = threading.Lock()
 
-# The oldest manylinux that wheels are made for is 2.5 (PEP 600).
+# Prints a line for each interpreter that was built for glibc.
 _ASK_PYTHON = r"""
 for name in python3 python3.14 python3.13 python3.12 python3.11; do
     path=$(command -v $name) || continue
@@ -45,9 +47,14 @@ print(sys.executable, "%d.%d" % sys.version_info[:2], os.uname().machine, os.con
 done"""
 
 
+_PYTHON = re.compile(
+    r"(?P<path>/\S+) (?P<version>\d+\.\d+) (?P<machine>[A-Za-z0-9_]+) glibc (?P<glibc>\d+\.\d+)[.\d]*", re.ASCII
+)
+
+
 @dataclass(frozen=True)
 class Python:
-    """An interpreter on the host, and what decides which wheels fit it."""
+    """An interpreter on the host, with what decides which wheels fit it."""
 
     path: str
     version: tuple[int, int]
@@ -55,7 +62,7 @@ class Python:
     glibc: tuple[int, int]
 
     def platforms(self) -> list[str]:
-        """The tags of wheels that run there, best first (PEP 600)."""
+        """The platform tags of wheels that run there, best first (PEP 600; the oldest manylinux is 2.5)."""
         major, newest = self.glibc
         return [f"manylinux_{major}_{minor}_{self.machine}" for minor in range(newest, 4, -1)] + [
             f"manylinux2014_{self.machine}"
@@ -63,9 +70,9 @@ class Python:
 
 
 def requirements() -> tuple[str, ...]:
-    """The packages of the extra `distplusplus`, in the versions that are installed and work here.
+    """The packages of the extra `distplusplus`, in the versions that are installed on this machine.
 
-    Raises ConfigurationError when they are not.
+    Raises ConfigurationError when one is not installed.
     """
     with open(_PROJECT, "rb") as file:
         extra: list[str] = tomllib.load(file)["project"]["optional-dependencies"]["distplusplus"]
@@ -74,33 +81,32 @@ def requirements() -> tuple[str, ...]:
         return tuple(f"{name}=={importlib.metadata.version(name)}" for name in names)
     except importlib.metadata.PackageNotFoundError as error:
         raise ConfigurationError(
-            f"{error.name} is not installed here, and grpc:// workers need it on both sides: "
+            f"{error.name} is not installed on this machine, and grpc:// workers need it on both sides: "
             "pip install -e '.[provision,distplusplus]'"
         ) from None
 
 
 def find_python(host: Host) -> Python | None:
-    """The host's first Python that is new enough, None where there is none at all. Raises HostError."""
+    """The host's first Python that is new enough, or None without any Python. Raises HostError when all are too old."""
     found = []
     for line in host.ask("Python", _ASK_PYTHON).stdout.splitlines():
-        path, version, machine, *libc = line.split()
-        if libc[:1] == ["glibc"]:
-            found.append(Python(path, _pair(version), machine, _pair(libc[1])))
+        if parts := _PYTHON.fullmatch(line):
+            found.append(Python(parts["path"], _pair(parts["version"]), parts["machine"], _pair(parts["glibc"])))
     if found and all(python.version < OLDEST_PYTHON for python in found):
         raise HostError(
-            f"its Python is {'.'.join(map(str, found[0].version))}, and distplusplusd needs 3.11 or later: install one "
-            "there as python3.11, python3.12 ..., or use the image: `fab deploy`"
+            f"its Python is {'.'.join(map(str, found[0].version))}, and distplusplusd needs 3.11 or later: install "
+            "python3.11, python3.12 ... there, or use the image: `fab deploy`"
         )
     return next((python for python in found if python.version >= OLDEST_PYTHON), None)
 
 
 def _pair(text: str) -> tuple[int, int]:
-    first, second, *_ = (int(number) for number in text.split("."))
-    return first, second
+    first, second = text.split(".")
+    return int(first), int(second)
 
 
 def version_text(python: Python) -> str:
-    """What SOFTWARE_FILE shall hold: the version, and a digest over all that is sent."""
+    """The text of SOFTWARE_FILE: the version, and a digest over everything that is sent."""
     digest = hashlib.sha256(repr((python.version, python.machine, requirements())).encode())
     for name, path in _sources():
         with open(path, "rb") as file:
@@ -109,7 +115,7 @@ def version_text(python: Python) -> str:
 
 
 def _sources() -> Iterator[tuple[str, str]]:
-    """The name below SOFTWARE_DIR, and the path here, of each of the project's own files."""
+    """The name below SOFTWARE_DIR, and the path on this machine, of each of the project's own files."""
     for package in _PACKAGES:
         for name in sorted(os.listdir(os.path.join(_DRIVER_DIR, package))):
             if name.endswith(".py"):
@@ -118,11 +124,12 @@ def _sources() -> Iterator[tuple[str, str]]:
 
 def is_current(host: Host, python: Python) -> bool:
     """Whether the host has this version."""
-    return host.ask("distplusplusd", f"[ \"$(cat {render.SOFTWARE_FILE})\" = '{version_text(python)}' ]").ok
+    wanted = shlex.quote(version_text(python))
+    return host.ask("distplusplusd", f'[ "$(cat {render.SOFTWARE_FILE})" = {wanted} ]').ok
 
 
 def ensure(host: Host, python: Python) -> None:
-    """Sends the software unless the host has it. A server that runs ends its jobs before it is replaced."""
+    """Sends the software unless the host has it. A running server first finishes its jobs."""
     if is_current(host, python):
         return
     what = f"distplusplusd {__version__} for Python {'.'.join(map(str, python.version))}"
@@ -145,7 +152,7 @@ def ensure(host: Host, python: Python) -> None:
 
 
 def _archive(python: Python) -> bytes:
-    """A compressed tar archive of what SOFTWARE_DIR shall hold, made once for all hosts that are alike."""
+    """A compressed tar archive of SOFTWARE_DIR, made once for all hosts of one kind."""
     with _fetching:
         return _make_archive(python)
 
@@ -175,7 +182,7 @@ def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _fetch(python: Python, directory: str) -> None:
-    """Puts the packages, and what they need, into `directory`. Raises HostError."""
+    """Installs the packages and their dependencies into `directory`. Raises HostError."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     command += ["--target", directory, "--only-binary", ":all:", "--implementation", "cp"]
     command += ["--python-version", ".".join(map(str, python.version))]
@@ -185,10 +192,10 @@ def _fetch(python: Python, directory: str) -> None:
             [*command, *requirements()], capture_output=True, text=True, timeout=_FETCH_S, check=False
         )
     except subprocess.TimeoutExpired:
-        raise HostError(f"pip did not fetch distplusplusd's packages here within {_FETCH_S} s") from None
+        raise HostError(f"pip could not fetch distplusplusd's packages within {_FETCH_S} s") from None
     if done.returncode != 0:
         lines = "".join(f"\n  | {line}" for line in done.stderr.strip().splitlines()[-6:])
         raise HostError(
-            f"pip cannot fetch distplusplusd's packages here for {python.machine} and Python "
+            f"pip on this machine cannot fetch distplusplusd's packages for {python.machine} and Python "
             f"{'.'.join(map(str, python.version))} (exit code {done.returncode}):{lines}"
         )

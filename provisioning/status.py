@@ -1,4 +1,4 @@
-"""status: what a worker is and does, as one value a host."""
+"""status: the state of each worker, as one value per host."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provisioning import record, render, service
+from provisioning.host_errors import HostError
 from provisioning.record import Record
+from provisioning.safe_text import visible
 from provisioning.steps import Host
 
-# "key=value" lines.
+# Prints "key=value" lines.
 _SERVICE = rf"""
 if [ -e {render.UNIT_FILE} ]; then
     echo "active=$(systemctl is-active {render.UNIT})"
@@ -22,7 +24,7 @@ echo "load=$(cut -d' ' -f1 /proc/loadavg)"
 echo "cpus=$(nproc)"
 echo "disk_free_mib=$(df -Pm /tmp | awk 'NR == 2 {{ print $4 }}')"
 """
-# Asked where the daemon is: on the host, or in its container.
+# Runs where the daemon is: on the host, or in its container.
 _SOFTWARE = rf"""
 echo "daemon=$(VERSION)"
 PATH={render.COMPILERS_DIR}:$PATH
@@ -53,26 +55,29 @@ def status(host: Host) -> Status:
     software = _SOFTWARE.replace("VERSION", known.kind.version)
     values = host.remote.run("status", _SERVICE).stdout
     if known.container:
-        script = f"{service.ENGINE} inspect --format '{{{{.State.Status}}}}' {known.container}"
+        script = f"{service.ENGINE} inspect --format '{{{{.State.Status}}}}' {shlex.quote(known.container)}"
         values += f"container={host.ask('status', script).stdout.strip()}\n"
-        software = f"{service.ENGINE} exec {known.container} sh -c {shlex.quote(software)}"
+        software = f"{service.ENGINE} exec {shlex.quote(known.container)} sh -c {shlex.quote(software)}"
     return parse(values + host.ask("status", software).stdout)
 
 
 def parse(text: str) -> Status:
-    """The answers of the scripts."""
-    lines = [line.partition("=")[::2] for line in text.splitlines() if "=" in line]
+    """The status in the scripts' output. Raises HostError when a number is missing or is not one."""
+    lines = [line.partition("=")[::2] for line in text.split("\n") if "=" in line]
     values = dict(lines)
     jobs = values.get("jobs", "")
-    return Status(
-        service=_service(values),
-        daemon=values.get("daemon", ""),
-        compilers=tuple(value for key, value in lines if key == "compiler"),
-        jobs=int(jobs) if jobs else None,
-        load=float(values["load"]),
-        cpus=int(values["cpus"]),
-        disk_free_mib=int(values["disk_free_mib"]),
-    )
+    try:
+        return Status(
+            service=_service(values),
+            daemon=values.get("daemon", ""),
+            compilers=tuple(value for key, value in lines if key == "compiler"),
+            jobs=int(jobs) if jobs else None,
+            load=float(values["load"]),
+            cpus=int(values["cpus"]),
+            disk_free_mib=int(values["disk_free_mib"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise HostError(f"its status cannot be read: {error}") from None
 
 
 def _service(values: dict[str, str]) -> str:
@@ -90,13 +95,14 @@ def _service(values: dict[str, str]) -> str:
 
 
 def documents(rows: Sequence[tuple[str, Status]]) -> list[dict[str, object]]:
-    """The rows for JSON."""
+    """The rows as JSON objects."""
     return [{"host": name, **dataclasses.asdict(row)} for name, row in rows]
 
 
 def print_table(rows: Sequence[tuple[str, Status]]) -> None:
-    from rich.console import Console  # noqa: PLC0415  (60 ms, for those who look)
+    from rich.console import Console  # noqa: PLC0415  (60 ms, only for those who want a table)
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("HOST", "SERVICE", "DAEMON", "COMPILERS"):
@@ -105,11 +111,12 @@ def print_table(rows: Sequence[tuple[str, Status]]) -> None:
         table.add_column(title, justify="right", no_wrap=True)
     for name, row in rows:
         colour = "green" if row.service.endswith("running") else "yellow" if row.service.endswith("drained") else "red"
+        # Text, not str: rich would take brackets in a host's answer for markup.
         table.add_row(
-            name,
-            f"[{colour}]{row.service}[/]",
-            row.daemon or "-",
-            ", ".join(row.compilers) or "-",
+            Text(name),
+            Text(visible(row.service), colour),
+            Text(visible(row.daemon) or "-"),
+            Text(visible(", ".join(row.compilers)) or "-"),
             str(row.jobs or "-"),
             f"{row.load:.2f}",
             str(row.cpus),

@@ -1,4 +1,4 @@
-"""Changes to one host, each looked at before it is made: a second run has nothing to do, a dry run only looks."""
+"""Changes to one host. Each step looks first: a second run has nothing to do, and a dry run only looks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from provisioning.remote import QUICK_S, Output, Remote
 
 @dataclass
 class Host:
-    """One host being worked on: what was said about it, and what was or would be changed."""
+    """One host during a task, with the changes that were made or would be made, and the warnings."""
 
     remote: Remote
     say: Callable[[str], None]
@@ -23,11 +23,11 @@ class Host:
     warnings: list[str] = field(default_factory=list)
 
     def ask(self, phase: str, script: str, timeout_s: float = QUICK_S) -> Output:
-        """Runs a script that changes nothing, whatever its exit status. Raises CommandFailed when it does not end."""
+        """Runs a script that changes nothing; any exit status will do. Raises CommandFailed when it takes too long."""
         return self.remote.run(phase, script, timeout_s, check=False)
 
     def change(self, what: str, script: str, timeout_s: float = QUICK_S) -> None:
-        """Runs `script`, or says that it would. Raises CommandFailed."""
+        """Runs `script`; a dry run only says so. Raises CommandFailed."""
         self.changes.append(what)
         if self.dry_run:
             self.say(f"would change: {what}")
@@ -40,7 +40,7 @@ class Host:
         self.say(f"warning: {text}")
 
     def ensure(self, what: str, check: str, script: str, timeout_s: float = QUICK_S) -> bool:
-        """Runs `script` unless `check` succeeds; whether there was anything to do."""
+        """Runs `script` unless `check` succeeds. Returns whether there was anything to do."""
         if self.ask(what, check).ok:
             return False
         self.change(what, script, timeout_s)
@@ -51,7 +51,7 @@ class Host:
         return self.ask(path, _has_file(path, text)).ok
 
     def ensure_file(self, path: str, text: str, then: str = ":") -> bool:
-        """Makes `path` hold `text`, owned by root, and runs `then`; whether there was anything to do.
+        """Makes `path` hold `text`, owned by root, and runs `then`. Returns whether there was anything to do.
 
         No reader ever sees a half-written file.
         """
@@ -63,12 +63,12 @@ class Host:
         return self.ensure(path, _has_file(path, text), script)
 
     def ensure_absent(self, path: str, then: str = ":") -> bool:
-        """Removes a file or directory and runs `then`; whether it was there."""
+        """Removes a file or directory and runs `then`. Returns whether there was anything to do."""
         quoted = shlex.quote(path)
         return self.ensure(f"no {path}", f"[ ! -e {quoted} ] && [ ! -L {quoted} ]", f"rm -rf {quoted} && {{ {then}; }}")
 
     def save(self, new: Record) -> None:
-        """Writes the record. It is not counted as a change: it only tells of them."""
+        """Writes the record, which is not counted as a change."""
         if self.dry_run:
             return
         text, fresh = _encoded(record.to_text(new)), f"{record.FILE}.new"

@@ -1,4 +1,4 @@
-"""From HOST arguments and the inventory to the hosts that a task works on. Pure but for reading the files."""
+"""From HOST arguments and the inventory to the hosts of a task. Pure except that it reads the files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from provisioning.render import TUNNEL_USER
 
 @dataclass(frozen=True)
 class Target:
-    """One host: what it is called, where ssh logs in, where its daemon is (to be), and how it shall be.
+    """One host: its name, where ssh logs in, the entry of its daemon, and its settings.
 
-    `is_listed`: it is of the inventory, whose `host` is then the entry for DISTCC_AUTO_HOSTS as it stands.
+    `is_listed`: the inventory has it, and its `host` there is the entry for DISTCC_AUTO_HOSTS, unchanged.
     """
 
     name: str
@@ -30,9 +30,9 @@ class Target:
     is_listed: bool
 
     def entries(self, hostname: str, tunnel: tuple[str, int | None] = (TUNNEL_USER, None)) -> tuple[str, ...]:
-        """What DISTCC_AUTO_HOSTS may hold for this host, the best way first; its address is `hostname`.
+        """The possible entries of DISTCC_AUTO_HOSTS for this host, the best first; its address is `hostname`.
 
-        `tunnel` is the account that tunnels log in as, and the port of its sshd where that is not the host's own.
+        `tunnel` is the account for tunnels, and the port of its sshd if that is not the host's own.
         """
         if self.is_listed:
             return (self.spec.text,)
@@ -40,7 +40,7 @@ class Target:
         ports = () if own == kind_of(self.spec).usual_ports else own
         found = []
         if self.settings.allow:
-            # ssh_config's names mean nothing to distcc.
+            # distcc does not know the names of ssh_config.
             name = addresses.join(hostname, 0).removesuffix(":0")
             scheme = self.spec.kind if isinstance(self.spec, GrpcHost) else "tcp"
             found.append(f"{scheme}://{name}{''.join(f':{port}' for port in ports)}")
@@ -60,7 +60,7 @@ def find_targets(
     options: Mapping[str, object],
     environ: Mapping[str, str],
 ) -> tuple[Target, ...]:
-    """The hosts that `words` and `group` name, each once, with `options` over what the inventory says.
+    """The hosts that `words` and `group` name, each once. `options` override the inventory.
 
     Raises ConfigurationError.
     """
@@ -75,7 +75,7 @@ def find_targets(
         else:
             targets[word] = _unlisted(word, {**(listed.defaults if listed else {}), **options})
     if not targets:
-        raise ConfigurationError("no hosts: name them (fab TASK HOST...), or a group of the inventory with --group")
+        raise ConfigurationError("no hosts: name some (fab TASK HOST...), or a group of the inventory with --group")
     return tuple(targets.values())
 
 
@@ -106,6 +106,6 @@ def _unlisted(word: str, table: Mapping[str, object]) -> Target:
 
 
 def _ssh_destination(spec: HostSpec) -> str:
-    """Where an administrator logs in: the user of an ssh:// entry is the one of the tunnels, not of this."""
+    """Where an administrator logs in. The user in an ssh:// entry is the account for tunnels, and is left out."""
     port = spec.ssh_port if isinstance(spec, SshHost) else None
     return addresses.join(spec.hostname, port) if port else spec.hostname

@@ -1,4 +1,4 @@
-"""The Fabric tasks: each works on all its hosts at once, tells what came of it, and exits with 1 when one failed."""
+"""The Fabric tasks: each works on all its hosts at once, reports the results, and exits with 1 if a host failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from distcc_auto.hosts import GrpcHost
-from distcc_auto.show.explain import print_json
+from distcc_auto.show.documents import print_json
 from distcc_common.errors import ConfigurationError, DistccAutoError
 from provisioning import certificate, host_compilers, prove, service, software
 from provisioning import deploy as deploying
@@ -32,13 +32,13 @@ from provisioning.upgrade import upgrade as upgrade_host
 
 _ValueT = TypeVar("_ValueT")
 _HOST_HELP = {
-    "host": "a host as ssh and the inventory know it, or an entry: grpc://NAME runs distplusplusd; `fab TASK HOST...` "
-    "says the same",
+    "host": "a host that ssh or the inventory knows, or an entry: grpc://NAME is for distplusplusd; same as a word "
+    "after the task",
     "group": "the hosts of this group of the inventory",
     "inventory": "the inventory (default: $DISTCC_AUTO_INVENTORY or ~/.config/distcc-auto/inventory.toml)",
 }
 DRAIN_S = 120
-_DRY_RUN = "look, and show what would change; change nothing"
+_DRY_RUN = "show what would change, and change nothing"
 
 
 def _targets(
@@ -51,7 +51,7 @@ def _targets(
 def _on_each(
     c: Context, targets: Sequence[Target], dry_run: bool, work: Callable[[Host, Target], _ValueT]
 ) -> tuple[list[tuple[Target, _ValueT]], list[Failed]]:
-    """`work` on each host with a connection of its own, closed at the end."""
+    """Runs `work` on each host, with a connection that is closed at the end."""
 
     def on_one(target: Target) -> _ValueT:
         remote = Remote(target.name, connect(target.destination, c.config, _ssh_config(c)))
@@ -65,7 +65,7 @@ def _on_each(
 
 
 def _ssh_config(c: Context) -> str | None:
-    """The file of fab -S, or of the setting ssh_config_path."""
+    """The file given with fab -S or the setting ssh_config_path."""
     path: str | None = c.config._runtime_ssh_path or c.config.get("ssh_config_path")
     return path
 
@@ -76,7 +76,7 @@ def _exit_if(failed: Sequence[Failed], count: int) -> None:
 
 
 def _task(*iterable: str, **help_texts: str) -> Callable[[Callable[..., None]], Task]:
-    """A Fabric task that takes HOSTs; what is wrong with options or files becomes a line and the exit status."""
+    """A Fabric task that takes HOSTs. A DistccAutoError becomes one message and its exit status."""
 
     def decorate(function: Callable[..., None]) -> Task:
         @functools.wraps(function)
@@ -96,13 +96,13 @@ def _task(*iterable: str, **help_texts: str) -> Callable[[Callable[..., None]], 
     "allow",
     "tunnel_key",
     "compiler",
-    allow=f"who may compile there: an address, a network, or {THIS_MACHINE}; may be repeated",
-    tunnel_key="file with public keys that may open tunnels (ssh://) to it; may be repeated",
-    compiler="gcc, gcc-N, clang or clang-N (default: gcc); may be repeated",
-    jobs="jobs at once (0: from CPUs and memory)",
-    nice="niceness of the compilers, 0 to 19 (default: from CPUs and memory)",
+    allow=f"who may compile there: an address, a network, or {THIS_MACHINE}; repeatable",
+    tunnel_key="file with public keys that may open tunnels (ssh://) to it; repeatable",
+    compiler="gcc, gcc-N, clang or clang-N (default: gcc); repeatable",
+    jobs="jobs at once (0: as many as CPUs and memory allow)",
+    nice="niceness of the compilers, 0 to 19 (default: depends on CPUs and memory)",
     dry_run=_DRY_RUN,
-    proof="--no-proof: do not compile through the worker at the end",
+    proof="--no-proof: skip the test compile at the end",
 )
 def provision(
     c: Context,
@@ -117,7 +117,7 @@ def provision(
     dry_run: bool = False,
     proof: bool = True,
 ) -> None:
-    """HOST...: make bare hosts workers, prove each by compiling through it, and print the DISTCC_AUTO_HOSTS entries."""
+    """HOST...: turn bare hosts into workers, prove each by compiling on it, and print the DISTCC_AUTO_HOSTS entries."""
     options = {
         "allow": allow,
         "tunnel_keys": tunnel_key,
@@ -143,7 +143,7 @@ def provision(
         if isinstance(target.spec, GrpcHost) and target.spec.tls:
             trusted = certificate.fetch(one, os.environ)
             line = prove.server_line(entries[0], trusted)
-            one.say(f"to trust it, name it among the servers in distplusplus.toml: {line}")
+            one.say(f"to trust it, add it to the servers in distplusplus.toml: {line}")
         if proof:
             for entry in entries:
                 prove.tell_proof(one, prove.prove(entry, compilers_there(one), _ssh_config(c), trusted))
@@ -156,7 +156,7 @@ def provision(
 def status(
     c: Context, host: list[str], group: str | None = None, inventory: str | None = None, json: bool = False
 ) -> None:
-    """HOST...: a table of service, version, compilers, load and disk."""
+    """HOST...: show a table with service, version, compilers, load and free disk space."""
     targets = _targets(host, group, inventory)
     done, failed = _on_each(c, targets, False, lambda one, _: status_of(one))
     rows = [(target.name, row) for target, row in done]
@@ -171,11 +171,11 @@ def status(
 def sync_compilers(
     c: Context, host: list[str], group: str | None = None, inventory: str | None = None, dry_run: bool = False
 ) -> None:
-    """HOST...: make the workers' compilers match this machine's, or say exactly what differs."""
+    """HOST...: make the workers' compilers match this machine's, or list exactly what differs."""
     targets = _targets(host, group, inventory)
     here = host_compilers.local_compilers(os.environ.get("PATH", ""), os.uname().machine)
     if not here:
-        raise ConfigurationError("no gcc and no clang in PATH here: there is nothing that the workers could match")
+        raise ConfigurationError("this machine has neither gcc nor clang in PATH, so there is nothing to match")
 
     def work(one: Host, _: Target) -> bool:
         different = host_compilers.sync(one, here)
@@ -188,10 +188,10 @@ def sync_compilers(
     done, failed = _on_each(c, targets, dry_run, work)
     _exit_if(failed, len(targets))
     if others := [target.name for target, matches in done if not matches]:
-        raise Exit(f"not the same compilers as here: {', '.join(others)}", code=1)
+        raise Exit(f"not the same compilers as on this machine: {', '.join(others)}", code=1)
 
 
-@_task(limit="seconds to wait for the jobs that are being worked on", dry_run=_DRY_RUN)
+@_task(limit="seconds to wait for running jobs", dry_run=_DRY_RUN)
 def drain(
     c: Context,
     host: list[str],
@@ -200,7 +200,7 @@ def drain(
     limit: int = DRAIN_S,
     dry_run: bool = False,
 ) -> None:
-    """HOST...: take no new jobs, finish those being worked on, and stay stopped until `fab resume`."""
+    """HOST...: take no new jobs, finish the running ones, and stay stopped until `fab resume`."""
     _change_each(c, _targets(host, group, inventory), dry_run, lambda one, _: service.drain(one, limit))
 
 
@@ -222,7 +222,7 @@ def upgrade(
     limit: int = DRAIN_S,
     dry_run: bool = False,
 ) -> None:
-    """HOST...: the newest daemon, and the newest compilers of each host's archive; running jobs are finished first."""
+    """HOST...: install the newest daemon, and the newest compilers in each host's archive, after a drain."""
     _change_each(
         c,
         _targets(host, group, inventory, {"compilers": compiler}),
@@ -231,9 +231,9 @@ def upgrade(
     )
 
 
-@_task(lines="how many")
+@_task(lines="number of lines")
 def logs(c: Context, host: list[str], group: str | None = None, inventory: str | None = None, lines: int = 20) -> None:
-    """HOST...: the last lines of each worker's log."""
+    """HOST...: show the last lines of each worker's log."""
     targets = _targets(host, group, inventory)
     _, failed = _on_each(c, targets, False, lambda one, _: one.say(service.last_log_lines(one, lines)))
     _exit_if(failed, len(targets))
@@ -243,7 +243,7 @@ def logs(c: Context, host: list[str], group: str | None = None, inventory: str |
 def remove(
     c: Context, host: list[str], group: str | None = None, inventory: str | None = None, dry_run: bool = False
 ) -> None:
-    """HOST...: take away all that provision or deploy brought, and nothing else."""
+    """HOST...: remove everything that provision or deploy brought, and nothing else."""
     _change_each(c, _targets(host, group, inventory), dry_run, lambda one, _: remove_from(one))
 
 
@@ -251,11 +251,11 @@ def remove(
     "allow",
     "tunnel_key",
     allow="as for provision",
-    tunnel_key="as for provision; tunnels end in the container's own sshd, at port 2222",
-    jobs="jobs at once (0: from the CPUs and the memory of the container)",
-    image=f"an image of this machine's engine (default: {DISTCCD.image}, or {DISTPLUSPLUSD.image})",
+    tunnel_key="as for provision; tunnels end at the container's own sshd, on port 2222",
+    jobs="jobs at once (0: as many as the container's CPUs and memory allow)",
+    image=f"an image in this machine's engine (default: {DISTCCD.image}, or {DISTPLUSPLUSD.image})",
     dry_run=_DRY_RUN,
-    proof="--no-proof: do not compile through the worker at the end",
+    proof="--no-proof: skip the test compile at the end",
 )
 def deploy(
     c: Context,
@@ -269,13 +269,13 @@ def deploy(
     dry_run: bool = False,
     proof: bool = True,
 ) -> None:
-    """HOST...: run the worker image as a container instead of installing packages; the image is sent over ssh."""
+    """HOST...: run the worker image in a container instead of installing packages; the image is sent over ssh."""
     options = {"allow": allow, "tunnel_keys": tunnel_key, "jobs": jobs or None}
     targets = _targets(host, group, inventory, options)
     for target in targets:
         require_clients(target)
         if isinstance(target.spec, GrpcHost) and target.spec.tls:
-            raise ConfigurationError(f"{target.name}: deploy makes no TLS keys: `fab provision`, or grpc://")
+            raise ConfigurationError(f"{target.name}: deploy makes no TLS keys: use `fab provision`, or grpc://")
     if proof and not dry_run:
         prove.check_tools(target.spec for target in targets)
     images = {kind.name: image or kind.image for kind in {kind_of(target.spec) for target in targets}}

@@ -1,6 +1,6 @@
-"""upgrade: the newest daemon and compilers, without losing the jobs that the worker is on.
+"""upgrade: the newest daemon and compilers, without losing running jobs.
 
-distcc comes from the host's archive, as compilers do; distplusplusd and the unit are those of this clone.
+distcc and compilers come from the host's archive; distplusplusd and the unit come from this clone.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from provisioning.steps import Host
 
 
 def upgrade(host: Host, settings: HostSettings, drain_s: int) -> None:
-    """Upgrades what provision brought and needs, nothing else; a drained worker stays drained. Raises HostError."""
+    """Upgrades what provision brought or needs, and nothing else. A drained worker stays drained. Raises HostError."""
     known = service.known_record(host)
     if known.container:
-        raise HostError("is a container: build a newer image and run `fab deploy` again")
+        raise HostError("it is a container: build a newer image and run `fab deploy` again")
     facts = gather(host.remote)
     present = packages.installed(host, facts.family)
     ours = {*known.packages, *wanted_packages(facts, known.kind, settings.compilers)}
-    # Those of the second set carry no architecture in their names.
+    # wanted_packages() gives names without an architecture.
     names = sorted(name for name in ours if name in present or not packages.missing([name], present))
     script = facts.family.upgradable(names)
     if script is None:
         raise HostError(
-            f"{facts.os_name} upgrades all packages or none (pacman -Syu there), then run `fab provision` again"
+            f"{facts.os_name} upgrades all packages or none: run pacman -Syu there, then `fab provision` again"
         )
     if not host.dry_run:
         host.remote.run("package list", facts.family.refresh, PACKAGES_S)

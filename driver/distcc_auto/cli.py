@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
-from distcc_auto import driver
+from distcc_auto.drive import DriverOptions, drive
 from distcc_common import errors, messages
 
 SUBCOMMANDS = ("hosts", "shell-init", "demo")
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         status = _run(arguments, os.environ)
-        if sys.stdout is not None:  # closed when we were started
+        if sys.stdout is not None:  # it was closed when we were started
             sys.stdout.flush()
     except errors.DistccAutoError as error:
         messages.say(str(error))
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _end_by_interrupt() -> int:
     """Ends us by SIGINT, which a shell shows as 130.
 
-    A script that bash runs goes on after Ctrl-C with its next command unless the signal itself ended the last one.
+    After Ctrl-C a script goes on with its next command in bash unless the signal itself ended the last one.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGINT)
@@ -48,12 +48,12 @@ def _run(arguments: list[str], environ: Mapping[str, str]) -> int:
     own, command, is_build = _split(arguments)
     if not is_build:
         return _run_subcommand(command[0], own + command[1:], environ)
-    options = driver.Options()
+    options = DriverOptions()
     if own:
-        from distcc_auto import options as parser  # noqa: PLC0415  (argparse is for those who give options)
+        from distcc_auto import parser  # noqa: PLC0415  (argparse is for those who give options)
 
         options = parser.parse_driver(own)
-    return driver.drive(command, options, environ)
+    return drive(command, options, environ)
 
 
 def _run_subcommand(name: str, arguments: list[str], environ: Mapping[str, str]) -> int:
@@ -64,9 +64,9 @@ def _run_subcommand(name: str, arguments: list[str], environ: Mapping[str, str])
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str], bool]:
-    """Our own options, the command, and whether that is a build command or one of our sub-commands.
+    """Our own options, the command, and whether that is a build command (not one of our sub-commands).
 
-    The command is what follows `--`, or begins at the first word that is no option: none takes a value.
+    The command follows `--`, or begins with the first word that is not an option: no option takes a value.
     """
     for index, word in enumerate(arguments):
         if word == "--":

@@ -27,36 +27,45 @@ _SSH_USER = re.compile(r"\w[\w.+@-]*")
 
 @dataclass(frozen=True)
 class TcpHost:
-    """A worker whose distccd is reached directly; `hostname` of an IPv6 address has no brackets."""
+    """A worker that a distcc client reaches at an address; `hostname` of an IPv6 address has no brackets.
+
+    Hosts of other kinds become such an address on this machine (reach/). What distcc and the user need to know of
+    such an address is data here, so that nothing has to ask which kind the host was. Two values are equal when they
+    are one address.
+    """
 
     hostname: str
     distcc_port: int = DISTCC_PORT
     stats_port: int = STATS_PORT
     text: str = field(default="", compare=False)
-
-    kind = "tcp"
-    # What DISTCC_HOSTS gets behind the slots.
-    distcc_options = ",lzo"
-    # As what the worker's --allow list must include us.
-    client_name = "this machine"
+    # As the user wrote it: tcp, ssh, grpc or grpcs.
+    kind: str = field(default="tcp", compare=False)
+    # What DISTCC_HOSTS gets after the number of slots.
+    distcc_options: str = field(default=",lzo", compare=False)
+    # How long a distcc client may wait for a job's result (DISTCC_IO_TIMEOUT); None leaves it at distcc's own 300 s.
+    io_timeout_s: int | None = field(default=None, compare=False)
+    # How DISTPLUSPLUS_SERVERS names the worker; None where the launcher cannot use it.
+    launcher_server: str | None = field(default=None, compare=False)
+    # What of ours listens at this address, None where it is the worker itself.
+    stand_in: str | None = field(default=None, compare=False)
+    # What the worker's --allow list must include.
+    client_name: str = field(default="this machine", compare=False)
+    # What messages call the stats port, None for its address.
+    stats_name: str | None = field(default=None, compare=False)
 
     @property
     def distcc_address(self) -> str:
         """HOST:PORT as DISTCC_HOSTS wants it, an IPv6 address in brackets."""
         return addresses.join(self.hostname, self.distcc_port)
 
-    @property
-    def stats_address(self) -> str:
-        return addresses.join(self.hostname, self.stats_port)
-
-    def stats_peer(self, ip_address: str, /) -> str:
-        """How messages call the stats port at one of the host's addresses."""
-        return addresses.join(ip_address, self.stats_port)
+    def stats_peer(self, ip_address: str) -> str:
+        """What messages call the stats port at one of the host's IP addresses."""
+        return self.stats_name or addresses.join(ip_address, self.stats_port)
 
 
 @dataclass(frozen=True)
 class SshHost:
-    """A worker behind sshd; `hostname` may be an alias of ssh_config, ports of None are left to ssh."""
+    """A worker behind sshd; `hostname` may be an alias of ssh_config, a port of None is left to ssh."""
 
     hostname: str
     user: str | None = None
@@ -69,21 +78,8 @@ class SshHost:
 
 
 @dataclass(frozen=True)
-class TunnelledHost(TcpHost):
-    """An SshHost whose tunnel is up: `hostname` and the ports are those of the tunnel's end on this machine."""
-
-    origin: SshHost = field(kw_only=True)
-
-    kind = "ssh"
-    client_name = "127.0.0.1 and ::1, from where its sshd connects"
-
-    def stats_peer(self, _: str, /) -> str:
-        return f"port {self.origin.stats_port} there"
-
-
-@dataclass(frozen=True)
 class GrpcHost:
-    """A distplusplusd; with `tls` what it is sent is encrypted."""
+    """A distplusplusd; with `tls` the connection to it is encrypted."""
 
     hostname: str
     port: int = GRPC_PORT
@@ -99,23 +95,7 @@ class GrpcHost:
         return addresses.join(self.hostname, self.port)
 
 
-@dataclass(frozen=True)
-class BridgedHost(TcpHost):
-    """A GrpcHost behind the bridge: `hostname` and the ports are those of the bridge on this machine."""
-
-    origin: GrpcHost = field(kw_only=True)
-
-    # Between two processes of one machine, compressing costs more than it saves.
-    distcc_options = ""
-
-    @property
-    def kind(self) -> str:  # type: ignore[override]
-        return self.origin.kind
-
-
-# Hosts that run distccd.
-DistccdHost = TcpHost | SshHost
-HostSpec = DistccdHost | GrpcHost
+HostSpec = TcpHost | SshHost | GrpcHost
 
 
 def parse_hosts(text: str, source: str = "DISTCC_AUTO_HOSTS") -> tuple[HostSpec, ...]:

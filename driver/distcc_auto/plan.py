@@ -1,4 +1,4 @@
-"""WorkerStats and Settings -> `Plan`: slots per worker, local jobs, `-j` and DISTCC_HOSTS, and why. Pure."""
+"""Answers and settings -> `Plan`: slots per worker, local jobs, `-j` and DISTCC_HOSTS, with the reasons. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from distcc_auto.probe import Ready, Refused
-from distcc_auto.settings import Settings
+from distcc_auto.answers import Phase, Ready, Refused
 from distcc_common.errors import NoCapacityError
-from distcc_common.limits import MemoryLimit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # both modules do I/O, which a plan must not
+    from distcc_auto.settings import Settings
+    from distcc_common.limits import MemoryLimit
 
 # What one look for a free slot costs a waiting distcc client, per slot; and how much of a CPU all of them may take.
 _POLL_COST_PER_SLOT_MS = 0.01
@@ -21,7 +24,7 @@ _MOST_PAUSE_MS = 1000
 
 @dataclass(frozen=True)
 class WorkerSlots:
-    """How many jobs a worker gets at once, and what set that number."""
+    """How many jobs a worker gets at once, and why that many."""
 
     worker: Ready
     slots: int
@@ -47,10 +50,21 @@ class Plan:
         return self.remote_slots + self.local_jobs + self.saturation_jobs
 
     @property
-    def pause_time_ms(self) -> int:
-        """How long a distcc client shall sleep when it finds every slot taken (DISTCC_PAUSE_TIME_MSEC).
+    def io_timeout_s(self) -> int | None:
+        """How long a distcc client may wait for a result (DISTCC_IO_TIMEOUT), None for its own default.
 
-        Short, so that a slot is not idle for long; but all waiting clients together should hardly show in `top`.
+        It counts for all workers, so it is set only where each of them needs more than the default.
+        """
+        timeouts_s = [entry.worker.host.io_timeout_s for entry in self.workers]
+        known_s = [timeout_s for timeout_s in timeouts_s if timeout_s is not None]
+        return max(known_s) if known_s and len(known_s) == len(timeouts_s) else None
+
+    @property
+    def pause_time_ms(self) -> int:
+        """How long a distcc client sleeps when it finds every slot taken (DISTCC_PAUSE_TIME_MSEC).
+
+        It is short, so that no slot stays idle for long, but long enough that all waiting clients together hardly show
+        up in `top`.
         """
         looks_ms = self.saturation_jobs * self.remote_slots * _POLL_COST_PER_SLOT_MS
         return min(max(_LEAST_PAUSE_MS, round(looks_ms / _POLL_SHARE)), _MOST_PAUSE_MS)
@@ -71,7 +85,7 @@ class Plan:
 
 
 def worker_slots(worker: Ready, compiler_memory_mib: int) -> WorkerSlots | Refused:
-    """A worker's slots: what it offers, cut to what fits into its free memory; refused where nothing is left."""
+    """A worker's slots: what it offers, reduced to what fits into its free memory; refused if none is left."""
     offered, free_mib = worker.stats.max_kids, worker.stats.free_memory_mib
     slots, reason = offered, f"it offers {offered}"
     if free_mib is not None and compiler_memory_mib:
@@ -83,12 +97,12 @@ def worker_slots(worker: Ready, compiler_memory_mib: int) -> WorkerSlots | Refus
         return WorkerSlots(worker, slots, reason)
     if offered:
         cause = f"no job of {compiler_memory_mib} MiB fits into its {free_mib} MiB of free memory"
-        return Refused(worker.host, "slots", cause, "free memory there, or lower DISTCC_AUTO_COMPILER_MEMORY")
-    return Refused(worker.host, "slots", "it offers no job (dcc_max_kids 0)", "raise its --jobs")
+        return Refused(worker.host, Phase.SLOTS, cause, "free memory there, or lower DISTCC_AUTO_COMPILER_MEMORY")
+    return Refused(worker.host, Phase.SLOTS, "it offers no job (dcc_max_kids 0)", "raise its --jobs")
 
 
 def rank(workers: Iterable[WorkerSlots]) -> tuple[WorkerSlots, ...]:
-    """Most slots first, then the lowest average load, then the most free memory; what is unknown comes last."""
+    """Most slots first, then the lowest average load, then the most free memory; unknown values come last."""
 
     def key(entry: WorkerSlots) -> tuple[int, float, int]:
         load = entry.worker.stats.average_load
@@ -122,7 +136,7 @@ def make_plan(workers: Sequence[WorkerSlots], settings: Settings, memory: Memory
 
 
 def _fitting(wanted: int, settings: Settings, memory: MemoryLimit) -> tuple[int, str]:
-    """How many of the wanted local jobs fit into the memory available here, and why so many."""
+    """How many of the wanted local jobs fit into the memory available here, and why that many."""
     reason = f"{wanted} wanted"
     if not settings.compiler_memory_mib:
         return wanted, reason

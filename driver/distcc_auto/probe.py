@@ -1,8 +1,8 @@
-"""Asks every worker's `--stats` port at once; each host becomes a value, `Ready` or `Refused`.
+"""Asks the `--stats` port of all workers at once; each one becomes a value, `Ready` or `Refused`.
 
-Each host's exchange is a generator that yields what it waits for, and one selector loop runs them all, so that the
-total time is that of the slowest answer. It stands on `selectors` because the build waits for it: importing asyncio
-alone takes longer than asking 64 workers. Only names need threads: getaddrinfo blocks.
+The exchange with a worker is a generator that yields what it waits for. One selector loop runs all of them, so the
+whole takes as long as the slowest answer. It uses `selectors` because the build waits for it: importing asyncio alone
+takes longer than asking 64 workers. Only host names need threads, because getaddrinfo blocks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 from distcc_auto import stats
-from distcc_auto.hosts import HostSpec, TcpHost
+from distcc_auto.answers import Answer, Phase, Ready, Refused
+from distcc_auto.hosts import TcpHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing costs 3 ms to import
@@ -31,31 +32,6 @@ if TYPE_CHECKING:  # typing costs 3 ms to import
 _RESERVED_DESCRIPTORS = 64
 
 
-@dataclass(frozen=True)
-class Ready:
-    """A worker that answered; `latency_s` is from the first look-up to the whole answer."""
-
-    host: TcpHost
-    stats: stats.WorkerStats
-    latency_s: float
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A worker that the build goes on without: in which phase, what happened, and what to do about it."""
-
-    host: HostSpec
-    phase: str
-    cause: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.host.text}: {self.phase}: {self.cause} ({self.remedy}); building without it"
-
-
-Answer = Ready | Refused
-
-
 def probe(hosts: Sequence[TcpHost], connect_timeout_s: float, answer_timeout_s: float) -> list[Answer]:
     """The answer of each host, in the order given.
 
@@ -65,7 +41,7 @@ def probe(hosts: Sequence[TcpHost], connect_timeout_s: float, answer_timeout_s: 
 
 
 class _RefusedError(Exception):
-    """Raised inside one exchange when its host cannot be used: phase, cause, remedy."""
+    """Raised inside one exchange when its worker cannot be used; its arguments are phase, cause and remedy."""
 
 
 class _Lookup:
@@ -126,7 +102,7 @@ def _resolve(host: TcpHost, deadline_s: float, timeout_s: float) -> Generator[_W
         lookup.error = f"the name server did not answer within {timeout_s:g} s"
     if lookup.error:
         remedy = "is the name right, and the name server reachable?"
-        raise _RefusedError("resolve", f"no address for '{host.hostname}': {lookup.error}", remedy)
+        raise _RefusedError(Phase.RESOLVE, f"no address for '{host.hostname}': {lookup.error}", remedy)
     return lookup.addresses
 
 
@@ -163,7 +139,7 @@ def _connect(
             if sock is not None:
                 sock.close()
     remedy = "is distccd running there with --stats, and does every firewall let us through?"
-    raise _RefusedError("connect", ", ".join(causes), remedy)
+    raise _RefusedError(Phase.CONNECT, ", ".join(causes), remedy)
 
 
 def _read_reply(sock: socket.socket, peer: str, host: TcpHost, timeout_s: float) -> Generator[_Wait, None, bytes]:
@@ -180,17 +156,21 @@ def _read_reply(sock: socket.socket, peer: str, host: TcpHost, timeout_s: float)
             reply += data
             if len(reply) > stats.MAX_REPLY_BYTES:
                 cause = f"more than {stats.MAX_REPLY_BYTES // 1024} KiB from {peer} and no end of it"
-                raise _RefusedError("answer", cause, f"is {host.stats_port} the stats port of a distccd?")
+                raise _RefusedError(Phase.ANSWER, cause, f"is {host.stats_port} the stats port of a distccd?")
     except TimeoutError:
         cause = f"connected to {peer} but it did not answer within {timeout_s:g} s ({len(reply)} bytes came)"
-        raise _RefusedError("answer", cause, "does distccd hang there?") from None
+        raise _RefusedError(Phase.ANSWER, cause, "does distccd hang there?") from None
     except OSError as error:
         cause = f"connected to {peer}, then {_reason(error)}"
-        raise _RefusedError("answer", cause, f"does the worker's --allow list include {host.client_name}?") from None
+        raise _RefusedError(Phase.ANSWER, cause, _not_allowed(host)) from None
     if not reply:
         cause = f"connected to {peer} but it closed without an answer"
-        raise _RefusedError("answer", cause, f"does the worker's --allow list include {host.client_name}?")
+        raise _RefusedError(Phase.ANSWER, cause, _not_allowed(host))
     return bytes(reply)
+
+
+def _not_allowed(host: TcpHost) -> str:
+    return f"does the worker's --allow list include {host.client_name}?"
 
 
 def _parse(reply: bytes, peer: str) -> stats.WorkerStats:
@@ -198,7 +178,7 @@ def _parse(reply: bytes, peer: str) -> stats.WorkerStats:
         return stats.parse(reply)
     except stats.StatsError as error:
         cause = f"{peer} answered, but {error}"
-        raise _RefusedError("answer", cause, "is it the stats port of distccd --stats?") from None
+        raise _RefusedError(Phase.ANSWER, cause, "is it the stats port of distccd --stats?") from None
 
 
 def _reason(error: OSError) -> str:

@@ -8,6 +8,8 @@ import time
 
 _started_s = time.monotonic()
 _tracing = False
+# Our own messages may have lines and columns. A peer's words lose theirs before they become part of a message.
+_LAYOUT = "\n\t"
 
 
 def enable_tracing() -> None:
@@ -19,12 +21,26 @@ def is_tracing() -> bool:
     return _tracing
 
 
+def printable(text: str, keep: str = "") -> str:
+    """`text` with what could steer a terminal as escapes; the characters in `keep` stay.
+
+    Whatever comes from another machine goes through here before a person sees it: control characters, and those that
+    turn the direction of writing, would otherwise move the cursor, hide words or make others up.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in keep else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def say(text: str) -> None:
-    """One message. A terminal that went away is no reason to fail."""
+    """Writes one message, which may have several lines. A terminal that has gone away is no reason to fail."""
     if sys.stderr is None:  # closed when we were started
         return
     try:
-        sys.stderr.write(f"distcc-auto: {text}\n")
+        sys.stderr.write(f"distcc-auto: {printable(text, keep=_LAYOUT)}\n")
         sys.stderr.flush()
     except OSError:
         # Python would complain again when it flushes at exit.

@@ -17,8 +17,9 @@ from docker.types import EndpointConfig, IPAMConfig, IPAMPool
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
+from distcc_auto.answers import Ready, Refused
 from distcc_auto.hosts import TcpHost
-from distcc_auto.probe import Ready, Refused, probe
+from distcc_auto.probe import probe
 
 # Its reaper is an image from a registry. `remove_left_overs` does that work, also after a run that was killed.
 testcontainers_config.ryuk_disabled = True

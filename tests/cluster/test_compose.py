@@ -6,8 +6,9 @@ import os
 import re
 import subprocess
 
+from distcc_auto.answers import Ready
 from distcc_auto.hosts import TcpHost
-from distcc_auto.probe import Ready, probe
+from distcc_auto.probe import probe
 from tests.cluster.cluster import ROOT, wait_until
 from tests.cluster.composed import Cluster
 from tests.cluster.driving import Build

@@ -16,8 +16,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 
+from distcc_auto.answers import Ready
 from distcc_auto.demo.loopback import free_ports
-from distcc_auto.probe import Ready
 from images.build import combinations
 from tests.cluster.cluster import CLIENT_IMAGE, LABEL, WORKER_IMAGE, Network, Worker, wait_until
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from distcc_auto.answers import Ready
 from distcc_auto.demo.loopback import LoopbackWorker, free_ports
 from distcc_auto.hosts import TcpHost
-from distcc_auto.probe import Ready, probe
+from distcc_auto.probe import probe
 from tests.integration import fake_workers
 from tests.integration.addresses import NOBODY
 from tests.integration.fake_workers import GOOD_REPLY, FakePort, with_stats

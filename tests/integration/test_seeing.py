@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 
 import pytest
 
@@ -202,3 +203,34 @@ def test_an_ssh_host_without_an_address_is_reported_and_the_others_build(cluster
     assert done.returncode == 0, done
     (line,) = [line for line in done.stderr.splitlines() if "ssh://" in line]
     assert re.search(r"ssh://user@nowhere\.invalid:22/3632: tunnel: no address for", line)
+
+
+def test_grpc_hosts_without_the_extra_tell_what_to_install(sandbox: Sandbox) -> None:
+    """No module of the extra can be imported, as where it is not installed."""
+    hidden = sandbox.root / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Hidden:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('grpc', 'google', 'zstandard'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Hidden())\n"
+    )
+    environ = {"PYTHONPATH": str(hidden), "DISTCC_AUTO_HOSTS": "grpc://127.0.0.1:1"}
+    done = sandbox.distcc_auto("hosts", env=environ)
+    assert (done.returncode, done.stdout) == (96, ""), done
+    assert done.stderr.startswith("distcc-auto: grpc:// hosts need the extra 'distplusplus'"), done
+    assert len(done.stderr.splitlines()) == 1, done
+    mixed = sandbox.distcc_auto("hosts", env=environ | {"DISTCC_AUTO_HOSTS": "127.0.1.9:1:1 grpc://127.0.0.1:1"})
+    assert mixed.returncode == 1, mixed
+    assert "bridge: the extra 'distplusplus' is not installed" in mixed.stdout
+    assert "Traceback" not in mixed.stderr
+
+
+def test_an_old_unit_that_names_the_servers_old_module_still_starts_it(sandbox: Sandbox) -> None:
+    module = "distcc_auto.distplusplus.server.main"
+    done = sandbox.run([sys.executable, "-m", module, "--version"])
+    assert (done.returncode, done.stdout.split()[0]) == (0, "distplusplusd"), done
+    wrong = sandbox.run([sys.executable, "-m", module, "--no-such-option"])
+    assert wrong.returncode == 96, wrong

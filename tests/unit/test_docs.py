@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto import cli, inventory, options, settings
+from distcc_auto import cli, inventory, parser, settings
+from distcc_auto.answers import Phase, Ready, Refused
 from distcc_auto.build import command
-from distcc_auto.driver import Environment, Options, Survey, build_environment
+from distcc_auto.build.environment import Environment, for_distcc
 from distcc_auto.hosts import TcpHost, parse_hosts
 from distcc_auto.plan import make_plan, worker_slots
-from distcc_auto.probe import Ready, Refused
-from distcc_auto.show import explain
+from distcc_auto.show import documents, explain
 from distcc_auto.stats import WorkerStats
-from distcc_common import errors, limits
+from distcc_auto.survey import Survey
+from distcc_common import addresses, errors, limits
 from distcc_common.errors import ConfigurationError
 from distcc_common.limits import MemoryLimit
 
@@ -32,7 +33,7 @@ VARIABLES = [settings.PREFIX + key for key in settings._KEYS]
 
 def _help(capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as exit_:
-        options.parse_driver(["--help"])
+        parser.parse_driver(["--help"])
     assert exit_.value.code == 0
     return capsys.readouterr().out
 
@@ -146,13 +147,14 @@ def _json_document(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     ready = worker_slots(Ready(host, WorkerStats(4), 0.001), 1024)
     assert not isinstance(ready, Refused)
     loaded = settings.load({"DISTCC_AUTO_HOSTS": "worker-1"}, "/nonexistent")
-    survey = Survey((ready,), (Refused(host, "connect", "cause", "remedy"),))
+    survey = Survey((ready,), (Refused(host, Phase.CONNECT, "cause", "remedy"),))
     explain.show(
         survey,
         make_plan(survey.workers, loaded, MemoryLimit(8192, "MemAvailable")),
         command.place_jobs(["make"], 6, {}),
         Environment({}, ()),
-        Options(dry_run=True, json=True),
+        with_reasons=False,
+        as_json=True,
     )
     document = json.loads(capsys.readouterr().out)
     assert isinstance(document, dict)
@@ -176,7 +178,12 @@ def test_every_json_key_is_documented_and_no_other(capsys: pytest.CaptureFixture
     page = DOCS / "json.md"
     known = [key for keys in _shape(_json_document(capsys)).values() for key in keys]
     assert sorted(_code(row[0]) for row in _rows(page, 3)) == sorted(known)
-    assert f"| `version` | number | {explain.JSON_VERSION}." in page.read_text()
+    assert f"| `version` | number | {documents.JSON_VERSION}." in page.read_text()
+
+
+def test_every_phase_is_documented_and_no_other() -> None:
+    (row,) = [row for row in _rows(DOCS / "json.md", 3) if row[0] == "`phase`"]
+    assert set(re.findall(r"`(\w+)`", row[2])) == {phase.value for phase in Phase}
 
 
 def test_the_json_example_has_the_keys_of_real_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,8 +213,8 @@ def test_the_dry_run_of_the_readme_is_what_the_code_prints(capsys: pytest.Captur
     ready = tuple(worker for worker in workers if not isinstance(worker, Refused))
     plan = make_plan(ready, loaded, MemoryLimit(8192, "MemAvailable"))
     placed = command.place_jobs(["make", "my_target"], plan.jobs, {})
-    changes = build_environment(plan, placed, {"DISTCC_AUTO_HOSTS": environ["DISTCC_AUTO_HOSTS"]})
-    explain.show(Survey(ready, ()), plan, placed, changes, Options(dry_run=True))
+    changes = for_distcc(plan, placed, {"DISTCC_AUTO_HOSTS": environ["DISTCC_AUTO_HOSTS"]})
+    explain.show(Survey(ready, ()), plan, placed, changes, with_reasons=False, as_json=False)
     assert capsys.readouterr().out == f"{shown}\n"
 
 
@@ -221,7 +228,7 @@ def test_the_host_entries_mean_what_the_table_says(row: list[str]) -> None:
     entry, jobs, statistics = map(_code, row)
     (host,) = parse_hosts(entry)
     assert isinstance(host, TcpHost)
-    assert (host.distcc_address, host.stats_address) == (jobs, statistics)
+    assert (host.distcc_address, addresses.join(host.hostname, host.stats_port)) == (jobs, statistics)
 
 
 @pytest.mark.parametrize("row", _rows(DOCS / "hosts.md", 2), ids=lambda row: row[0])

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from distcc_auto.demo.loopback import LoopbackWorker
-from distcc_auto.options import Parser
+from distcc_auto.parser import Parser
 from distcc_common import messages
 
 _WORKER_SLOTS = (2, 4, 8)

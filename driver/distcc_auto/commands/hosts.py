@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 
 from distcc_auto import inventory, settings
-from distcc_auto.driver import Survey, opened_ways, take_survey
-from distcc_auto.options import Parser
-from distcc_auto.show import explain
+from distcc_auto.parser import Parser
+from distcc_auto.reach.open import open_reach
+from distcc_auto.show import documents
+from distcc_auto.survey import take_survey
 from distcc_common.errors import ConfigurationError
 
 _ALL_REFUSED = 1
@@ -37,12 +37,14 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     if options.entries:
         print(" ".join(host.text for host in configured.hosts))
         return 0
-    with opened_ways(configured, environ) as ways:
-        survey = take_survey(configured, ways)
+    with open_reach(configured, environ) as reach:
+        survey = take_survey(configured, reach)
     if options.json:
-        explain.print_json({"hosts": explain.host_documents(survey)})
+        documents.print_json({"hosts": documents.of_hosts(survey)})
     else:
-        _print_table(survey)
+        from distcc_auto.show import tables  # noqa: PLC0415  (rich takes 60 ms to import: here it is worth it)
+
+        tables.print_hosts(survey)
     return 0 if survey.workers else _ALL_REFUSED
 
 
@@ -54,39 +56,3 @@ def _inventory_hosts(path: str, group: str | None, environ: Mapping[str, str]) -
     if not entries:
         raise ConfigurationError(f"{path}: no hosts{f' in group {group}' if group else ''}")
     return " ".join(entry.spec.text for entry in entries)
-
-
-def _print_table(survey: Survey) -> None:
-    # rich takes 60 ms to import: here it is worth it.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("HOST", no_wrap=True, overflow="ignore")
-    for title in ("KIND", "STATE"):
-        table.add_column(title, no_wrap=True)
-    for title in ("SLOTS", "LOAD", "FREE MEMORY", "LATENCY"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("REASON", overflow="fold")
-    for row in explain.host_documents(survey):
-        reason = str(row["reason"])
-        if row["phase"]:
-            reason = f"{row['phase']}: {reason} ({row['remedy']})"
-        table.add_row(
-            escape(str(row["host"])),
-            str(row["kind"]),
-            "[green]ready[/]" if row["state"] == "ready" else "[red]refused[/]",
-            str(row["slots"]),
-            _cell(row["load"], ".2f", ""),
-            _cell(row["free_memory_mib"], "d", " MiB"),
-            _cell(row["latency_ms"], ".1f", " ms"),
-            escape(reason),
-        )
-    # Into a pipe or a file, one line a host whatever its length.
-    width = None if sys.stdout.isatty() else 400
-    Console(width=width, highlight=False, markup=True).print(table)
-
-
-def _cell(value: object, form: str, unit: str) -> str:
-    return "-" if value is None else f"{value:{form}}{unit}"

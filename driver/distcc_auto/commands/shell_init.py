@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
-from distcc_auto.options import Parser
+from distcc_auto.parser import Parser
 
 _FILES = {"bash": "distcc.sh", "zsh": "distcc.zsh", "fish": "distcc.fish"}
 _PROGRAM = "distcc-auto"

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
+from distcc_auto.answers import Ready
 from distcc_auto.hosts import TcpHost
-from distcc_auto.probe import Ready, probe
+from distcc_auto.probe import probe
 from distcc_common.errors import ConfigurationError
 
 _START_TIMEOUT_S = 10.0

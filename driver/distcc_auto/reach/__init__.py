@@ -1,1 +1,1 @@
-"""Turns any kind of host into a local TCP address."""
+"""Turns any kind of host into an address that a distcc client can use, or into a refusal."""

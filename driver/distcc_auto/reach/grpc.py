@@ -1,6 +1,7 @@
-"""The driver's side of the bridge: grpc:// hosts become local addresses that stock distcc clients can use.
+"""Reaches grpc:// hosts: the bridge gives each one an address on this machine that stock distcc clients can use.
 
-The work is done by a process of its own (distplusplus/bridge): importing gRPC takes longer than the driver's own start.
+The work is done by a process of its own (distplusplus/bridge), because importing gRPC takes longer than the whole
+start of the driver.
 """
 
 from __future__ import annotations
@@ -12,32 +13,60 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from distcc_auto.hosts import BridgedHost, GrpcHost
-from distcc_auto.probe import Refused
+from distcc_auto.answers import Answer, Phase, Refused
+from distcc_auto.hosts import GrpcHost, HostSpec, TcpHost
 from distcc_common import messages
+from distcc_common.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing costs 3 ms to import
     from typing import Any
 
+    from distcc_auto.reach.protocol import Judge
+
 _MODULE = "distplusplus.bridge"
+# Of the extra `distplusplus`, what the bridge imports.
+_NEEDED = ("grpc", "google.protobuf", "zstandard")
+_INSTALL = "pip install 'distcc-auto[distplusplus]'"
+# distcc gives a worker up that has not answered for 300 s, whatever it compiles. The bridge notices within 15 s that a
+# worker is dead, so its jobs may take as long as the bridge itself allows (compile-timeout's default).
+_IO_TIMEOUT_S = 4 * 3600
 
 
 class Bridge:
     """The bridge of one run; each grpc:// host has an address on it, or the reason why it has none."""
 
-    def __init__(self, places: Mapping[GrpcHost, BridgedHost | Refused], pid: int) -> None:
+    def __init__(self, places: Mapping[HostSpec, TcpHost | Refused], pids: tuple[int, ...]) -> None:
         self._places = places
-        self.pid = pid
+        self.pids = pids
 
-    def place(self, host: GrpcHost) -> BridgedHost | Refused:
-        """Where the host is to be found, or why it is not."""
+    def place(self, host: HostSpec) -> TcpHost | Refused:
         return self._places[host]
+
+    @contextlib.contextmanager
+    def watch(self, _: Sequence[TcpHost]) -> Iterator[Judge]:
+        """The bridge has asked its servers before; their answers stand."""
+
+        def judge(answers: list[Answer]) -> list[Answer]:
+            return answers
+
+        yield judge
 
 
 @contextlib.contextmanager
-def open_bridge(hosts: Sequence[GrpcHost], environ: Mapping[str, str], connect_timeout_s: float) -> Iterator[Bridge]:
-    """Connects to all hosts at once; the bridge ends when the block ends."""
+def open_bridge(
+    hosts: Sequence[GrpcHost], environ: Mapping[str, str], connect_timeout_s: float, *, is_all: bool = False
+) -> Iterator[Bridge]:
+    """Connects to all hosts at once; the bridge ends when the block ends.
+
+    Raises ConfigurationError when the extra for it is not installed and these `is_all` hosts that there are.
+    """
+    if missing := _missing_modules():
+        if is_all:
+            raise ConfigurationError(f"grpc:// hosts need the extra 'distplusplus', which is not installed: {_INSTALL}")
+        cause = f"the extra 'distplusplus' is not installed (no module {missing[0]})"
+        yield Bridge({host: Refused(host, Phase.BRIDGE, cause, _INSTALL) for host in hosts}, ())
+        return
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
@@ -50,11 +79,25 @@ def open_bridge(hosts: Sequence[GrpcHost], environ: Mapping[str, str], connect_t
             pid = os.posix_spawn(sys.executable, command, dict(environ), file_actions=nowhere)
         try:
             results = _ask(ours, hosts, connect_timeout_s)
-            yield Bridge({host: _place(host, result) for host, result in zip(hosts, results, strict=True)}, pid)
+            yield Bridge({host: _place(host, result) for host, result in zip(hosts, results, strict=True)}, (pid,))
         finally:
             ours.close()
             with contextlib.suppress(ChildProcessError):  # an interrupted build collects every child that has ended
                 os.waitpid(pid, 0)
+
+
+def _missing_modules() -> list[str]:
+    from importlib.util import find_spec  # noqa: PLC0415  (only for those who have grpc:// hosts)
+
+    missing = []
+    for name in _NEEDED:
+        try:
+            is_there = find_spec(name) is not None
+        except ImportError:  # not even the package above it
+            is_there = False
+        if not is_there:
+            missing.append(name)
+    return missing
 
 
 def _ask(control: socket.socket, hosts: Sequence[GrpcHost], connect_timeout_s: float) -> list[Mapping[str, Any]]:
@@ -71,9 +114,21 @@ def _ask(control: socket.socket, hosts: Sequence[GrpcHost], connect_timeout_s: f
     return [{}] * len(hosts)
 
 
-def _place(host: GrpcHost, result: Mapping[str, Any]) -> BridgedHost | Refused:
+def _place(host: GrpcHost, result: Mapping[str, Any]) -> TcpHost | Refused:
     if "address" in result:
-        return BridgedHost(result["address"], result["distcc_port"], result["stats_port"], host.text, origin=host)
-    cause = result.get("cause", "the process of the bridge did not start")
-    remedy = result.get("remedy", "is distcc-auto installed with its extra 'distplusplus'?")
-    return Refused(host, result.get("phase", "bridge"), cause, remedy)
+        return TcpHost(
+            result["address"],
+            result["distcc_port"],
+            result["stats_port"],
+            host.text,
+            host.kind,
+            # Between two processes of one machine, compressing costs more than it saves.
+            distcc_options="",
+            io_timeout_s=_IO_TIMEOUT_S,
+            launcher_server=host.text,
+            stand_in="the bridge",
+        )
+    cause = result.get("cause", "the process of the bridge has died")
+    remedy = result.get("remedy", "what it wrote to standard error says why")
+    known = {phase.value: phase for phase in Phase}
+    return Refused(host, known.get(result.get("phase", ""), Phase.BRIDGE), cause, remedy)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from distcc_auto.answers import Ready
 from distcc_auto.plan import Plan
-from distcc_auto.probe import Ready, probe
+from distcc_auto.probe import probe
 from distcc_auto.settings import Settings
 
 

@@ -1,1 +1,1 @@
-"""The distplusplus client: the per-user agent behind the launcher (driver/launcher), and its commands."""
+"""The agent: the process behind the launcher (driver/launcher), and its commands."""

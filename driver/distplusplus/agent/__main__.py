@@ -56,7 +56,7 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("--version", action="version", version=f"distplusplus {__version__}")
     # The launcher takes it for itself when a command follows.
     parser.add_argument(
-        "--explain", action="store_true", help="tell what would happen to the command that follows, and why"
+        "--explain", action="store_true", help="say what would happen to the command that follows, and why"
     )
     parser.add_argument(
         "--install-symlinks", metavar="DIR", help="make a masquerade directory: links named like compilers"
@@ -84,7 +84,7 @@ def _serve(listen_fd: int) -> int:
 
 
 def install_symlinks(directory: str, environ: Mapping[str, str]) -> int:
-    """Links in `directory` for every compiler in PATH. Raises ConfigurationError; what else is there stays as it is."""
+    """Makes links in `directory` for every compiler in PATH, and touches nothing else. Raises ConfigurationError."""
     launcher = environ.get("DISTPLUSPLUS_LAUNCHER") or os.path.join(os.path.dirname(sys.argv[0]), "distplusplus")
     launcher = os.path.abspath(launcher)
     if not os.access(launcher, os.X_OK):
@@ -124,10 +124,10 @@ def _link(path: str, launcher: str) -> None:
         if os.readlink(path) == launcher:
             return
         if os.path.basename(os.path.realpath(path)) != "distplusplus" and os.path.exists(path):
-            raise ConfigurationError(f"{path}: leads to {os.readlink(path)}; remove it, or choose another directory")
+            raise ConfigurationError(f"{path}: links to {os.readlink(path)}; remove it, or choose another directory")
         os.unlink(path)
     elif os.path.lexists(path):
-        raise ConfigurationError(f"{path}: is a file of somebody else's; choose another directory")
+        raise ConfigurationError(f"{path}: there is a file of that name; choose another directory")
     os.symlink(launcher, path)
 
 

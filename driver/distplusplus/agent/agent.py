@@ -18,7 +18,7 @@ from distcc_common import __version__
 from distcc_common.errors import ConfigurationError
 from distplusplus.agent import agent_settings, remote_compile, runtime
 from distplusplus.agent.agent_settings import Settings
-from distplusplus.agent.launcher_link import FLAG_EXPLAIN, BadRequestError, LauncherGoneError, LauncherLink, Request
+from distplusplus.agent.launcher_link import BadRequestError, Flag, LauncherGoneError, LauncherLink, Request
 from distplusplus.agent.local_compilers import LocalCompilers
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.notices import Notices
@@ -122,7 +122,7 @@ class _Agent:
             return
         self._idle_timeout_s = settings.idle_timeout_s
         self._notices.catch_up(link)
-        if request.flags & FLAG_EXPLAIN:
+        if request.flags & Flag.EXPLAIN:
             from distplusplus.agent import explain  # noqa: PLC0415  (seldom)
 
             await explain.run(link, request, settings, self._shared)

@@ -1,4 +1,4 @@
-"""What the client is told: the environment first, then the user's file, then the system's, then the defaults."""
+"""The agent's settings: from the environment, else the user's file, else the system's file, else the defaults."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ServerSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting of the client, checked. Times in seconds."""
+    """Every setting, checked. Times in seconds."""
 
     servers: tuple[ServerSettings, ...] = ()
     compress: pb.CompressionType = pb.zstd
@@ -64,7 +64,7 @@ class Settings:
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings in force. Raises ConfigurationError that names the value and where it stands.
 
-    Made anew only when a file or a variable of ours has changed, as every compile asks.
+    They are read again only when a file or a variable of ours has changed, since every compile asks for them.
     """
     variables = tuple(sorted((key, value) for key, value in environ.items() if key.startswith(PREFIX) and value))
     files = tuple((path, _stamp(path)) for path in (system_file(environ), user_file(environ)) if path)
@@ -96,7 +96,7 @@ def parse_server(text: str) -> ServerSettings:
 
 
 def as_configured(server: ServerSettings, configured: Iterable[ServerSettings]) -> ServerSettings:
-    """An address alone, as in the environment, gets the certificates and the token that a file has for it."""
+    """`server`, with the certificates and the token that a configured server of the same address has."""
     for entry in configured:
         if (entry.target, entry.tls) == (server.target, server.tls):
             return replace(entry, text=server.text)

@@ -1,4 +1,4 @@
-"""`distplusplus --explain COMMAND`: what would happen to a command, and why."""
+"""`distplusplus --explain COMMAND`: says what would happen to a command, and why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distplusplus.compiler.classify import Compile, Local
 
 
 async def run(link: LauncherLink, request: Request, settings: Settings, shared: Shared) -> None:
-    """Tells the launcher, and ends it. Raises LauncherGoneError."""
+    """Has the launcher print it and end. Raises LauncherGoneError."""
     found = await classify(request, shared)
     if isinstance(found, Local):
         lines = [f"local: {found.reason}", f"command: {shlex.join((request.compiler, *request.arguments))}"]
@@ -52,7 +52,7 @@ def _command_lines(command: Compile, compiler: LocalCompiler, request: Request, 
     yield f"compiler: {compiler.path} {compiler.version} for {compiler.target} ({compiler.digest[:12]})"
     if command.directives and settings.expand_macros == "server":
         yield f"preprocess: {shlex.join((request.compiler, *command.directives))}"
-        yield "and, where the server cannot expand the macros or might expand them otherwise:"
+        yield "or, if the server cannot expand the macros or might expand them differently:"
     yield f"preprocess: {shlex.join((request.compiler, *command.preprocess))}"
     yield f"compile: {shlex.join((compiler.names[0], *command.remote))}"
     yield f"output: {command.output}" + (", and further files" if command.further_outputs else "")

@@ -14,20 +14,40 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum, IntFlag
 from typing import Final
 
 MAX_PACKET_BYTES: Final = 64 * 1024
 _MAX_REQUEST_BYTES = 16 << 20
 
-FLAG_TERMINAL, FLAG_EXPLAIN, FLAG_NESTED = 1, 2, 4
 
-# From the launcher. A packet of the first kind has one descriptor, of the second kind two.
-COMPILE, PREPROCESSED, STOP = b"C", b"R", b"S"
-# To the launcher. WRITE_FILE has one descriptor.
-PREPROCESS, WRITE_FILE, OUTPUT, ERRORS, MESSAGE = b"P", b"F", b"O", b"E", b"M"
-EXIT, LOCAL, OTHER_VERSION, KEEP_ALIVE = b"X", b"L", b"V", b"K"
-# After LOCAL: keep the socket open for as long as the compiler runs, which counts as a slot.
-HOLD = b"h"
+class Flag(IntFlag):
+    """What the launcher says of itself."""
+
+    TERMINAL = 1  # its standard error is a terminal
+    EXPLAIN = 2  # --explain
+    NESTED = 4  # another launcher runs it
+
+
+class Packet(bytes, Enum):
+    """The first byte of a packet. From the launcher: COMPILE and PREPROCESSED, with descriptors, and STOP."""
+
+    COMPILE = b"C"
+    PREPROCESSED = b"R"
+    STOP = b"S"
+    PREPROCESS = b"P"
+    FILE = b"F"
+    OUTPUT = b"O"
+    ERROR = b"E"
+    MESSAGE = b"M"
+    EXIT = b"X"
+    LOCAL = b"L"
+    VERSION = b"V"
+    KEEP_ALIVE = b"K"
+
+
+# After LOCAL: the launcher keeps the socket open for as long as the compiler runs, which counts as a slot.
+LOCAL_COUNTED: Final = b"h"
 
 
 class LauncherGoneError(Exception):
@@ -47,7 +67,7 @@ class Request:
     """What a launcher was called for. `compiler` is a path; arguments are without argv[0]."""
 
     version: str
-    flags: int
+    flags: Flag
     compiler: str
     directory: str
     arguments: tuple[str, ...]
@@ -98,9 +118,9 @@ class LauncherLink:
     async def request(self) -> Request | None:
         """What the launcher was called for; None: to stop the agent. Raises BadRequestError."""
         await self._wait_for_packet()
-        if self._packets[0] == (STOP, []):
+        if self._packets[0] == (Packet.STOP, []):
             return None
-        _, (fd,) = await self._receive(COMPILE, 1)
+        _, (fd,) = await self._receive(Packet.COMPILE, 1)
         try:
             size = os.fstat(fd).st_size
             if size > _MAX_REQUEST_BYTES:
@@ -112,11 +132,11 @@ class LauncherLink:
 
     async def preprocess(self, arguments: Iterable[str]) -> Preprocessed:
         """Runs the compiler with these arguments. Raises PacketTooLongError, BadRequestError."""
-        packet = PREPROCESS + b"".join(os.fsencode(word) + b"\0" for word in arguments)
+        packet = Packet.PREPROCESS + b"".join(os.fsencode(word) + b"\0" for word in arguments)
         if len(packet) > MAX_PACKET_BYTES:
             raise PacketTooLongError("the preprocessor's arguments are too long")
         await self._send(packet)
-        status, (text, messages) = await self._receive(PREPROCESSED, 2)
+        status, (text, messages) = await self._receive(Packet.PREPROCESSED, 2)
         try:
             warned = os.fstat(messages).st_size > 0
             data = os.pread(text, os.fstat(text).st_size, 0)
@@ -127,37 +147,37 @@ class LauncherLink:
 
     async def write_file(self, name: str, content_fd: int) -> None:
         """Writes a file, whole or not at all; `name` is relative to the launcher's directory."""
-        await self._send(WRITE_FILE + os.fsencode(name), (content_fd,))
+        await self._send(Packet.FILE + os.fsencode(name), (content_fd,))
 
     async def show(self, text: str, *, errors: bool = False) -> None:
         """Writes to its standard output, or its standard error."""
         data = text.encode(errors="replace")
         for start in range(0, len(data), MAX_PACKET_BYTES - 1):
-            await self._send((ERRORS if errors else OUTPUT) + data[start : start + MAX_PACKET_BYTES - 1])
+            await self._send((Packet.ERROR if errors else Packet.OUTPUT) + data[start : start + MAX_PACKET_BYTES - 1])
 
     async def exit(self, status: int) -> None:
         """Ends the launcher."""
-        await self._send(EXIT + struct.pack("=i", status))
+        await self._send(Packet.EXIT + struct.pack("=i", status))
 
     async def compile_locally(self, *, hold: bool = False) -> None:
         """Lets the launcher become the compiler. `hold`: returns, by LauncherGoneError, when the compiler has ended."""
         self._listens = False
-        await self._send(LOCAL + (HOLD if hold else b""))
+        await self._send(Packet.LOCAL + (LOCAL_COUNTED if hold else b""))
         if hold:
             await self._receive(b"", 0)
 
     async def refuse_version(self) -> None:
         """Tells it to start an agent of its own version."""
-        await self._send(OTHER_VERSION)
+        await self._send(Packet.VERSION)
 
     def say(self, text: str) -> bool:
         """Has the launcher write a line to the user's standard error. False if it is not there any more."""
-        return self._send_now(MESSAGE + text.encode(errors="replace"))
+        return self._send_now(Packet.MESSAGE + text.encode(errors="replace"))
 
     def say_alive(self) -> None:
         """Tells a launcher that waits that its agent is alive."""
         if self._listens:
-            self._send_now(KEEP_ALIVE)
+            self._send_now(Packet.KEEP_ALIVE)
 
     def close(self) -> None:
         """Ends the connection; may be called twice."""
@@ -241,7 +261,7 @@ def parse_request(data: bytes) -> Request:
             raise ValueError("cut short")
         environ = dict(entry.partition("=")[::2] for entry in fields[end:-1])
         compiler = os.path.join(directory, compiler)
-        return Request(version, int(flags), compiler, directory, arguments, environ)
+        return Request(version, Flag(int(flags)), compiler, directory, arguments, environ)
     except ValueError as error:
         raise BadRequestError(f"not a request: {error}") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distplusplus.agent.agent_settings import Settings
-from distplusplus.agent.launcher_link import FLAG_NESTED, LauncherLink, Request
+from distplusplus.agent.launcher_link import Flag, LauncherLink, Request
 from distplusplus.agent.local_slots import LocalSlots
 
 
@@ -16,7 +16,7 @@ async def compile_locally(
 ) -> None:
     """Has the launcher run the compiler; waits for a slot if it is `bounded`. Raises LauncherGoneError."""
     # A launcher below another one has the slot of that one.
-    if not bounded or request.flags & FLAG_NESTED:
+    if not bounded or request.flags & Flag.NESTED:
         await link.compile_locally()
         return
     async with slots.taken(settings.local_jobs):

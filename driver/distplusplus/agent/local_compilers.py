@@ -1,4 +1,4 @@
-"""The compilers of this machine: who they are, so that only the same ones are used elsewhere."""
+"""The compilers of this machine: their identities, so that only the same compilers are used on workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WRAPPERS = frozenset({"ccache", "distcc", "sccache", "icecc", "distplusplus"})
 
 
 class UnknownCompilerError(Exception):
-    """Raised for a program that is no compiler we know, or does not run."""
+    """Raised for a program that is not a known compiler, or does not run."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How much runs on this machine at once: slots, handed out in the order in which they were asked for."""
+"""How much runs on this machine at once: slots, given out in the order in which they were asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 
 class LocalSlots:
-    """A semaphore whose limit each job brings along, as settings may differ from job to job."""
+    """A semaphore whose limit comes with each request, as settings may differ from job to job."""
 
     def __init__(self) -> None:
         self.used = 0

@@ -1,4 +1,4 @@
-"""What the agent says: everything to its log, and to the build what its log level lets through, once a minute."""
+"""The agent's messages: all go to its log; the build is told what its log level lets through, once a minute."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Notices:
                 print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {level}: {text}", file=sys.stderr, flush=True)
 
     def tell(self, level: str, text: str, link: LauncherLink, least: str) -> None:
-        """Tells the build by way of one launcher, unless another one was told the same within a minute."""
+        """Tells the build through one launcher, unless any launcher was told the same within a minute."""
         if LOG_LEVELS.index(level) < LOG_LEVELS.index(least):
             self.log(level, text)
             return
@@ -45,6 +45,6 @@ class Notices:
             self._undelivered.append(text[:_MAX_LENGTH])
 
     def catch_up(self, link: LauncherLink) -> None:
-        """Tells a launcher what was to be told by way of one that had ended by then."""
+        """Tells a launcher what could not be told through one that had ended by then."""
         while self._undelivered and link.say(self._undelivered[0]):
             del self._undelivered[0]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from distplusplus.agent.agent_settings import Settings
-from distplusplus.agent.launcher_link import FLAG_TERMINAL, LauncherLink, Request
+from distplusplus.agent.launcher_link import Flag, LauncherLink, Request
 from distplusplus.agent.local_compile import CompileLocallyError, compile_locally
 from distplusplus.agent.local_compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
 from distplusplus.agent.local_slots import LocalSlots
@@ -30,6 +30,7 @@ from distplusplus.agent.servers.scheduler import NoWorkerError, Scheduler
 from distplusplus.compiler import classify as commands
 from distplusplus.compiler import response_files, terminal
 from distplusplus.compiler.classify import Compile, Local
+from distplusplus.compiler.names import compiler_name
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 
@@ -81,7 +82,7 @@ async def run(link: LauncherLink, request: Request, settings: Settings, shared: 
 
 async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, LocalCompiler]:
     """What the command is, and by which compiler."""
-    if commands.compiler_name(request.compiler) is None:
+    if compiler_name(request.compiler) is None:
         return Local(f"{os.path.basename(request.compiler)} is not a known compiler", bounded=False)
     try:
         expanded = response_files.expand(request.arguments, request.directory)
@@ -93,7 +94,7 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     environ = request.environ
     clang = compiler.clang
     for_terminal = []
-    if request.flags & FLAG_TERMINAL:
+    if request.flags & Flag.TERMINAL:
         for_terminal = terminal.arguments(environ, clang=clang, version=compiler.version)
     found = commands.classify(
         request.compiler, expanded, environ, clang=clang, version=compiler.version, for_terminal=for_terminal

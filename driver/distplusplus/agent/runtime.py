@@ -7,7 +7,6 @@ import stat
 from collections.abc import Mapping
 
 SOCKET = "agent.sock"
-LOG = "agent.log"
 
 
 def directory(environ: Mapping[str, str]) -> str | None:

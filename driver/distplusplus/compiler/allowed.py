@@ -1,38 +1,32 @@
-"""Which compiler arguments a job may have, and what becomes of them. Pure.
+"""Which compiler arguments a job may have, and what becomes of them: the server's query of the option table. Pure.
 
-The source arrives preprocessed, so whatever only the preprocessor or the linker reads is dropped. The rest
-must be
-known to be harmless: a switch by name, or of a shape (`-fname`, `-mname=value`) in which nothing can name a
-file. Everything else is refused with its reason; the client then compiles at home.
+The source arrives preprocessed, so whatever only the preprocessor or the linker reads is dropped. The rest must be
+known to be harmless. Everything else is refused with its reason; the client then compiles locally.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
-from distplusplus.compiler import server_rules as rules
-from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.protocol.refusals import CallRefused as Refused
+from distplusplus.compiler.languages import ENDINGS, X_OPTIONS, Language
+from distplusplus.compiler.names import compiles_as_cxx
+from distplusplus.compiler.options import Extra, Server, Value
+from distplusplus.compiler.refusals import NotAllowedError, Reason, shown
+from distplusplus.compiler.words import Word, take_apart
 
 MAX_ARGUMENTS = 10_000
 MAX_ARGUMENT_BYTES = 256 * 1024
-MAX_PATH_BYTES = 4096
 
-Reason = pb.Refusal
-
-
-class Extra(Enum):
-    """A further file that a job writes, and the ending of its name."""
-
-    DWO = ".dwo"
-    GCNO = ".gcno"
-    STACK_USAGE = ".su"
-    CALLGRAPH = ".ci"
-    OPTIMIZATION_RECORD = ".opt"
-    TIME_TRACE = ".json"
+_STOPS = {"-c": "-c", "-S": "-S", "--compile": "-c", "--assemble": "-S"}
+_COVERAGE = frozenset({"-coverage", "--coverage", "-ftest-coverage", "-fprofile-arcs"})
+_ASSEMBLER_OPTION = re.compile(
+    r"--(no)?execstack|--fatal-warnings|--no-warn|--warn|-W|-m[\w=.+-]+|--gdwarf-sections"
+    r"|--(no)?compress-debug-sections(=[\w-]+)?|--elf-stt-common=\w+|--generate-missing-build-notes=\w+|-L|--keep-locals"
+    r"|--(32|64|x32)|-n|--divide|-O[0-2]|--strip-local-absolute|--reduce-memory-overheads|--noexecstack|-march=[\w+.,-]+"
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +34,7 @@ class Arguments:
     """What the client's arguments ask for."""
 
     kept: tuple[str, ...]
-    language: pb.Language = pb.UNKNOWN_LANGUAGE
+    language: Language = Language.UNKNOWN_LANGUAGE
     assembly_output: bool = False
     debug: bool = False
     coverage: bool = False
@@ -51,8 +45,7 @@ class Arguments:
     prefix_maps: tuple[tuple[str, str], ...] = ()
 
     def mapped_directory(self, directory: str) -> str:
-        """`directory` as the user's -fdebug-prefix-map and -ffile-prefix-map make it: the last that fits
-        wins."""
+        """`directory` as the user's -fdebug-prefix-map and -ffile-prefix-map make it: the last that fits wins."""
         for old, new in reversed(self.prefix_maps):
             if directory.startswith(old):
                 return new + directory[len(old) :]
@@ -60,195 +53,149 @@ class Arguments:
 
 
 @dataclass
-class _Scan:
+class _Found:
     """What is gathered while the arguments are gone through."""
 
-    clang: bool
     kept: list[str] = field(default_factory=list)
-    stops: list[str] = field(default_factory=list)
-    language: pb.Language = pb.UNKNOWN_LANGUAGE
+    stops: set[str] = field(default_factory=set)
+    language: Language = Language.UNKNOWN_LANGUAGE
     debug: bool = False
     coverage: bool = False
     profile_generate: bool = False
-    profile_use: bool = False
     profile_use_option: str = ""
     extras: set[Extra] = field(default_factory=set)
     prefix_maps: list[tuple[str, str]] = field(default_factory=list)
 
 
 def check(arguments: Sequence[str], *, clang: bool) -> Arguments:
-    """The arguments of one compile, checked. `clang`: clang's meaning where it differs from GCC's. Raises
-    Refused."""
+    """The arguments of one compile, checked. `clang`: clang's meaning where it differs from GCC's.
+
+    Raises NotAllowedError.
+    """
     if len(arguments) > MAX_ARGUMENTS or sum(map(len, arguments)) > MAX_ARGUMENT_BYTES:
-        raise Refused(
+        raise NotAllowedError(
             Reason.ARGUMENT_NOT_ALLOWED,
             f"{len(arguments)} arguments: at most {MAX_ARGUMENTS} and {MAX_ARGUMENT_BYTES // 1024} KiB are taken",
         )
-    scan = _Scan(clang)
-    position = 0
-    while position < len(arguments):
-        following = arguments[position + 1] if position + 1 < len(arguments) else None
-        position += _take(scan, arguments[position], following)
-    if not scan.stops:
-        raise Refused(Reason.NOT_A_COMPILE, "neither -c nor -S: only single compiles are taken, no links")
-    if len(set(scan.stops)) > 1:
-        raise Refused(Reason.NOT_A_COMPILE, "-c and -S together")
+    found = _Found()
+    for word in take_apart(arguments, clang=clang):
+        _take(found, word, clang)
+    if not found.stops:
+        raise NotAllowedError(Reason.NOT_A_COMPILE, "neither -c nor -S: only single compiles are taken, no links")
+    if len(found.stops) > 1:
+        raise NotAllowedError(Reason.NOT_A_COMPILE, "-c and -S together")
     return Arguments(
-        tuple(scan.kept),
-        scan.language,
-        scan.stops[0] == "-S",
-        scan.debug,
-        scan.coverage,
-        scan.profile_generate,
-        scan.profile_use,
-        scan.profile_use_option,
-        frozenset(scan.extras),
-        tuple(scan.prefix_maps),
+        tuple(found.kept),
+        found.language,
+        found.stops == {"-S"},
+        found.debug,
+        found.coverage,
+        found.profile_generate,
+        bool(found.profile_use_option),
+        found.profile_use_option,
+        frozenset(found.extras),
+        tuple(found.prefix_maps),
     )
 
 
-def _take(scan: _Scan, argument: str, following: str | None) -> int:
-    """Deals with one argument; returns how many were used up. Raises Refused."""
-    if "\0" in argument:
-        raise _not_allowed(argument, "holds a NUL")
-    if argument in ("-c", "-S", "--compile", "--assemble"):
-        scan.stops.append({"--compile": "-c", "--assemble": "-S"}.get(argument, argument))
-        return 1
-    if not argument.startswith("-") or argument in ("-", "--"):
-        if argument.startswith("@"):
-            raise _not_allowed(argument, "reads arguments from a file of the worker")
-        raise Refused(
+def _take(found: _Found, word: Word, clang: bool) -> None:  # noqa: PLR0912  # one case after the other
+    """Deals with one word. Raises NotAllowedError."""
+    if "\0" in word.argument:
+        raise _not_allowed(word.argument, "holds a NUL")
+    if word.is_operand:
+        if word.argument.startswith("@"):
+            raise _not_allowed(word.argument, "reads arguments from a file of the worker")
+        raise NotAllowedError(
             Reason.NOT_A_COMPILE,
-            f"unexpected operand {_shown(argument)}: the input does not belong here",
-            argument,
+            f"unexpected operand {shown(word.argument)}: the input does not belong here",
+            word.argument,
         )
-    if argument in ("-x", "--language") or argument.startswith(("-x", "--language=")):
-        return _take_language(scan, argument, following)
-    if argument in rules.DROPPED_WITH_VALUE:
-        _required(argument, following)
-        return 2
-    if argument in rules.KEPT_WITH_VALUE:
-        value = _required(argument, following)
-        if not rules.KEPT_WITH_VALUE[argument].fullmatch(value):
-            raise _not_allowed(f"{argument} {value}", "has a value that is not understood")
-        scan.kept += [argument, value]
-        return 2
-    if argument == "-Xassembler":
-        _check_assembler_option(argument, _required(argument, following))
-        scan.kept += [argument, _required(argument, following)]
-        return 2
-    _take_single(scan, argument)
-    return 1
-
-
-def _take_language(scan: _Scan, argument: str, following: str | None) -> int:
-    used = 2 if argument in ("-x", "--language") else 1
-    prefix = "-x" if argument.startswith("-x") else "--language="
-    name = _required(argument, following) if used == 2 else argument.removeprefix(prefix)
-    if name not in rules.LANGUAGES:
-        raise Refused(Reason.LANGUAGE_NOT_SUPPORTED, f"-x {_shown(name)}: not a language that is taken here", name)
-    scan.language = rules.LANGUAGES[name]
-    return used
-
-
-def _take_single(scan: _Scan, argument: str) -> None:
-    if _take_special(scan, argument):
+    option = word.option
+    if option is None:
+        raise _not_allowed(word.argument, "is not known here to be safe")
+    if option.server == Server.REFUSED:
+        raise _not_allowed(word.argument, option.why)
+    if word.lacks_value:
+        raise _not_allowed(word.argument, "lacks its value")
+    if "\0" in (word.value or ""):
+        raise _not_allowed(word.argument, "has a value that holds a NUL")
+    if option.server == Server.DROPPED:
         return
-    if rules.DROPPED.fullmatch(argument):
-        return
-    for kind, pattern, reason in rules.REFUSED:
-        if (kind == rules.ANY or scan.clang) and pattern.fullmatch(argument):
-            raise _not_allowed(argument, reason)
-    if not rules.KEPT.fullmatch(argument):
-        raise _not_allowed(argument, "is not known here to be safe")
-    if argument.startswith("-g"):
-        scan.debug = argument != "-g0"
-    scan.kept.append(argument)
-
-
-def _take_special(scan: _Scan, argument: str) -> bool:  # noqa: PLR0912  # a table of cases
-    """Arguments that are kept and mean something for names, inputs or outputs; False if it is none of
-    them."""
-    if map_match := rules.PREFIX_MAP.fullmatch(argument):
-        if map_match[1] in ("debug", "file"):
-            scan.prefix_maps.append((map_match[2], map_match[3]))
-        elif scan.clang and map_match[1] == "macro":
-            return True  # it warns that what is preprocessed has no use for it
-    elif rules.CLANG_DIRECTORY.fullmatch(argument):
-        if not scan.clang:
-            raise _not_allowed(argument, "is an argument of clang")
-    elif argument.startswith("-Wa,"):
-        for option in argument.split(",")[1:]:
-            _check_assembler_option(argument, option)
-    elif argument in ("-coverage", "--coverage", "-ftest-coverage", "-fprofile-arcs"):
-        scan.coverage = True
-        if argument != "-fprofile-arcs":  # which alone writes no notes
-            scan.extras.add(Extra.GCNO)
-    elif argument.startswith("-fprofile-generate"):
-        if not scan.clang and argument != "-fprofile-generate":
-            raise _not_allowed(argument, "moves the profile to a directory that only the client has")
-        scan.profile_generate = True
-    elif argument.startswith(("-fprofile-use", "-fprofile-instr-use")):
-        if not scan.clang and argument != "-fprofile-use":
-            raise _not_allowed(argument, "names a profile of the client; -fprofile-use alone is taken")
-        scan.profile_use = True
-        scan.profile_use_option = argument.partition("=")[0]
-        if scan.clang:
-            return True
-    elif argument.startswith("-gsplit-dwarf"):
-        scan.extras.add(Extra.DWO)
-        scan.debug = True
-    elif argument == "-fstack-usage" or rules.CALLGRAPH.fullmatch(argument):
-        scan.extras.add(Extra.STACK_USAGE if argument == "-fstack-usage" else Extra.CALLGRAPH)
-    elif argument == "-ftime-trace":
-        scan.extras.add(Extra.TIME_TRACE)
-    elif argument in ("-fsave-optimization-record", "-fsave-optimization-record=yaml"):
-        if not scan.clang:
-            raise _not_allowed(argument, "makes a file that names the worker's own files")
-        scan.extras.add(Extra.OPTIMIZATION_RECORD)
+    if option.name in _STOPS:
+        found.stops.add(_STOPS[option.name])
+    elif option.name in ("-x", "--language"):
+        found.language = _language_of_option(word.value or "")
+    elif option.value == Value.OPTIONS:
+        _check_assembler_options(word)
+        found.kept += word.arguments
+    elif not word.has_good_value:
+        if len(word.arguments) == 2:
+            raise _not_allowed(" ".join(word.arguments), "has a value that is not understood")
+        raise _not_allowed(word.argument, option.why)
     else:
-        return False
-    scan.kept.append(argument)
-    return True
+        _keep(found, word, clang)
 
 
-def _check_assembler_option(argument: str, option: str) -> None:
-    if not rules.ASSEMBLER_OPTION.fullmatch(option):
-        raise _not_allowed(argument, f"passes {_shown(option)} to the assembler, which is not known here to be safe")
+def _keep(found: _Found, word: Word, clang: bool) -> None:
+    """Keeps an argument, and remembers what it means for names, inputs or outputs."""
+    assert word.option is not None  # noqa: S101  # as the caller found out
+    name = word.option.name
+    if word.option.extra is not None:
+        found.extras.add(word.option.extra)
+    if name in ("-fdebug-prefix-map=", "-ffile-prefix-map="):
+        old, _, new = (word.value or "").partition("=")
+        found.prefix_maps.append((old, new))
+    elif name in _COVERAGE:
+        found.coverage = True
+    elif name == "-fprofile-generate":
+        found.profile_generate = True
+    elif name in ("-fprofile-use", "-fprofile-instr-use"):
+        found.profile_use_option = word.argument.partition("=")[0]
+        if clang:
+            return  # the server says where the profile is
+    elif word.argument.startswith("-g"):
+        found.debug = word.argument != "-g0"
+    found.kept += word.arguments
 
 
-def _required(argument: str, following: str | None) -> str:
-    if following is None:
-        raise _not_allowed(argument, "lacks its value")
-    if "\0" in following:
-        raise _not_allowed(argument, "has a value that holds a NUL")
-    return following
+def _language_of_option(name: str) -> Language:
+    if name not in X_OPTIONS:
+        raise NotAllowedError(
+            Reason.LANGUAGE_NOT_SUPPORTED, f"-x {shown(name)}: not a language that is taken here", name
+        )
+    return X_OPTIONS[name]
 
 
-def _not_allowed(argument: str, why: str) -> Refused:
-    return Refused(Reason.ARGUMENT_NOT_ALLOWED, f"argument {_shown(argument)} {why}", argument)
+def _check_assembler_options(word: Word) -> None:
+    value = word.value or ""
+    for option in value.split(",") if word.argument.startswith("-Wa,") else [value]:
+        if not _ASSEMBLER_OPTION.fullmatch(option):
+            raise _not_allowed(
+                word.argument, f"passes {shown(option)} to the assembler, which is not known here to be safe"
+            )
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 100 else text[:97] + "...")
+def _not_allowed(argument: str, why: str) -> NotAllowedError:
+    return NotAllowedError(Reason.ARGUMENT_NOT_ALLOWED, f"argument {shown(argument)} {why}", argument)
 
 
-def language_of(requested: pb.Language, by_option: pb.Language, name: str, compiler: str) -> pb.Language:
-    """The language of a source: the request's own word, then -x, then the name's ending. A C source that a
-    C++
-    compiler compiles is C++. Raises Refused."""
+def language_of(requested: int, by_option: Language, name: str, compiler: str) -> Language:
+    """The language of a source: the request's own word, then -x, then the name's ending. A C source that a C++ compiler
+    compiles is C++. Raises NotAllowedError.
+    """
     if requested:
-        if requested not in pb.Language.values():
-            raise Refused(Reason.LANGUAGE_NOT_SUPPORTED, f"unknown language {requested}", str(requested))
-        return requested
+        try:
+            return Language(requested)
+        except ValueError:
+            raise NotAllowedError(
+                Reason.LANGUAGE_NOT_SUPPORTED, f"unknown language {requested}", str(requested)
+            ) from None
     if by_option:
         return by_option
     ending = os.path.splitext(name)[1]
-    language = rules.ENDINGS.get(ending)
+    language = ENDINGS.get(ending)
     if language is None:
-        raise Refused(
-            Reason.LANGUAGE_NOT_SUPPORTED,
-            f"the language of {_shown(name)} cannot be told from its ending",
-            name,
+        raise NotAllowedError(
+            Reason.LANGUAGE_NOT_SUPPORTED, f"the language of {shown(name)} cannot be told from its ending", name
         )
-    return pb.CXX if language == pb.C and "++" in compiler and ending in (".c", ".i") else language
+    return Language.CXX if language == Language.C and compiles_as_cxx(compiler) else language

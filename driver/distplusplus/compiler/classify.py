@@ -12,18 +12,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from distplusplus.agent.preprocess import unexpanded
-from distplusplus.compiler import allowed as server_arguments
-from distplusplus.compiler import client_rules as rules
-from distplusplus.compiler.allowed import Extra
-from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.protocol.refusals import CallRefused as Refused
-from distplusplus.server import command_line as server_plan
+from distplusplus.compiler import allowed
+from distplusplus.compiler.file_names import check_name, check_output
+from distplusplus.compiler.languages import PREPROCESSED_ENDINGS, SOURCE_ENDINGS, SOURCE_OPTIONS, Language
+from distplusplus.compiler.names import compiles_as_cxx, is_gcc_11
+from distplusplus.compiler.options import Extra, Server
+from distplusplus.compiler.refusals import NotAllowedError
+from distplusplus.compiler.source_scan import is_plain_argument
+from distplusplus.compiler.words import Word, take_apart
+
+# GCC's compiler reads all that -Wp and -Xpreprocessor pass on. These it reads for the preprocessor alone.
+_PASSED_WITH_VALUE = frozenset(
+    {"-MD", "-MMD", "-I", "-D", "-U", "-include", "-imacros", "-iquote", "-isystem", "-idirafter"}
+)
+_PASSED = re.compile(r"-[IDU].+|-i(?:nclude|macros|quote|system|dirafter).+|-MP|-undef|-nostdinc", re.DOTALL)
+# Clang heeds it for __builtin_FILE only while it preprocesses.
+_MAPS_NAMES = frozenset({"-fmacro-prefix-map=", "-ffile-prefix-map="})
+# What says how messages are shown; `auto` says nothing.
+_SHOWN = re.compile(
+    r"-f(?:no-)?(?:diagnostics-color|color-diagnostics)(?:=(?!auto$).*)?|-f(message-length|diagnostics-urls)=(?!auto$).*"
+    r"|-fdiagnostics-plain-output"
+)
+# The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT; clang's Driver.cpp).
+_LOCAL_ENVIRONMENT = (
+    "COMPILER_PATH", "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "GCC_COMPARE_DEBUG",
+    "GCC_EXTRA_DIAGNOSTIC_OUTPUT", "CCC_OVERRIDE_OPTIONS", "CC_PRINT_OPTIONS", "CC_PRINT_HEADERS",
+    "CC_LOG_DIAGNOSTICS", "CC_PRINT_PROC_STAT",
+)  # fmt: skip
+# Warnings that a compiler gives or not by what a macro hides, which preprocessed text does not tell:
+# -Wparentheses-equality of clang, for one, on every `if ((a == b))` that a macro made.
+_CHANGED_BY_PREPROCESSING = re.compile(
+    r"\[-W(?:error[=,])*,?(?:-W)?(?:parentheses-equality|tautological[\w-]*|self-assign[\w-]*|implicit-fallthrough=?"
+    r"|misleading-indentation|duplicated-branches|logical-op|extra-semi[\w-]*|constant-logical-operand"
+    r"|unreachable-code[\w-]*|null-conversion|unused-value|empty-body|compare-distinct-pointer-types|address"
+    r"|unevaluated-expression|pointer-bool-conversion|old-style-cast|zero-as-null-pointer-constant"
+    r"|analyzer-[\w-]+)\b"
+)
 
 
 @dataclass(frozen=True)
 class Local:
-    """Why this command runs here. `bounded`: it is work, of which only so much may run at once."""
+    """Why this command runs locally. `bounded`: it is work, of which only so much may run at once."""
 
     reason: str
     bounded: bool = True
@@ -35,16 +64,16 @@ class Compile:
 
     source: str
     output: str
-    language: pb.Language
+    language: Language
     # Arguments for `COMPILER -E`, whose output is what is compiled.
     preprocess: tuple[str, ...]
-    # The same with the macros left to the server; empty where they must be expanded here.
+    # The same with the macros left to the server; empty where they must be expanded locally.
     directives: tuple[str, ...]
     # For the server: without input and output, and without what preprocessing used up.
     remote: tuple[str, ...]
     clang: bool
     further_outputs: bool
-    # Whether the names that __builtin_FILE gives must be mapped, which only clang here can do.
+    # Whether the names that __builtin_FILE gives must be mapped, which only the local clang can do.
     maps_names: bool = False
 
 
@@ -61,25 +90,23 @@ class _Command:
     language: str = ""
     # What -Wp and -Xpreprocessor pass on.
     passed: list[str] = field(default_factory=list)
-    home: str = ""
+    # Why it is compiled locally.
+    local: str = ""
     writes_dependencies: bool = False
     names_dependencies: bool = False
     names_target: bool = False
+    maps_names: bool = False
+    # Its source must be preprocessed in full.
+    in_full: bool = False
     # Of how messages are shown: what the user says himself.
     shown: set[str] = field(default_factory=set)
     # GCC reads /* fall through */ where it warns of such; clang does not.
     fallthrough: bool = False
 
 
-def compiler_name(path: str) -> str | None:
-    """`gcc`, `clang++` ... if the program is called like a compiler, whatever its target and version; else None."""
-    found = rules.COMPILER.fullmatch(os.path.basename(path))
-    return found["name"] if found else None
-
-
 def is_changed_by_preprocessing(messages: str) -> bool:
     """Whether a compiler that had not been given preprocessed text might not have said this."""
-    return rules.CHANGED_BY_PREPROCESSING.search(messages) is not None
+    return _CHANGED_BY_PREPROCESSING.search(messages) is not None
 
 
 def classify(
@@ -94,8 +121,8 @@ def classify(
     """What the command is. `version`: of the compiler. `for_terminal`: arguments for messages as they would be on the
     user's terminal.
     """
-    command = _take_apart(arguments)
-    if local := _at_home(command, environ):
+    command = _take_apart(arguments, clang)
+    if local := _why_local(command, environ):
         return local
     source = command.inputs[0]
     language = _language(command, source, compiler)
@@ -111,30 +138,25 @@ def classify(
         return Local("a name or an argument is not UTF-8, which the protocol needs")
     try:
         extras = _further_outputs(remote, clang)
-        server_plan.check_name(os.path.basename(source))
-        server_plan.check_output(output, extras)
-    except Refused as refused:
+        check_name(os.path.basename(source))
+        check_output(output, extras)
+    except NotAllowedError as refused:
         return Local(str(refused))
     first_half = (*command.kept, *_dependency_arguments(command, source, output), *shown)
     # Comments stay in a text with unexpanded macros.
     preprocess = (*first_half, *(["-C"] if command.fallthrough and not clang else []), "-E")
-    leaves_macros = (
-        language == pb.CXX
-        and not clang
-        and server_plan.is_gcc_11(version)
-        and not any(unexpanded.is_suspect_argument(argument) for argument in command.kept)
-    )
+    leaves_macros = language == Language.CXX and not clang and is_gcc_11(version) and not command.in_full
     directives = (*first_half, "-fdirectives-only", "-E") if leaves_macros else ()
-    maps_names = clang and any(rules.NAMES_MAPPED.fullmatch(argument) for argument in command.kept)
+    maps_names = clang and command.maps_names
     return Compile(source, output, language, preprocess, directives, remote, clang, bool(extras), maps_names)
 
 
-def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
+def _why_local(command: _Command, environ: Mapping[str, str]) -> Local | None:
     """Why the command is not one compile, None if it is."""
     if not command.inputs:
         return Local("no input file: a question to the compiler, or an error", bounded=False)
-    if command.home:
-        return Local(command.home)
+    if command.local:
+        return Local(command.local)
     if not command.stop:
         return Local("it links (neither -c nor -S)")
     if len(command.inputs) > 1:
@@ -144,7 +166,7 @@ def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
     if source == "-" or source.startswith(("/dev/", "/proc/")):
         return Local("the source comes from standard input or a pipe, which can be read only once")
     if base.startswith("conftest.") or "/CMakeFiles/CMake" in source or base == "testfile.c":
-        return Local("a test of configure: here it is faster")
+        return Local("a test of configure: compiled locally, it is faster")
     if command.output == "-":
         return Local("the output goes to standard output")
     if command.output == "":
@@ -153,119 +175,94 @@ def _at_home(command: _Command, environ: Mapping[str, str]) -> Local | None:
         return Local("the output has the source's name")
     if not _is_for_preprocessor(command.passed):
         return Local("-Wp or -Xpreprocessor passes on what is more than the preprocessor's")
-    for name in rules.ENVIRONMENT_AT_HOME:
+    for name in _LOCAL_ENVIRONMENT:
         if environ.get(name):
             return Local(f"{name} is set")
     return None
 
 
-def _take_apart(arguments: Sequence[str]) -> _Command:
+def _take_apart(arguments: Sequence[str], clang: bool) -> _Command:
     command = _Command()
-    position = 0
-    while position < len(arguments):
-        argument = arguments[position]
-        value = None
-        if argument in rules.WITH_VALUE:
-            if position + 1 == len(arguments):
-                command.home = f"{argument} lacks its value"
-                break
-            value = arguments[position + 1]
-            position += 1
-        position += 1
-        if argument == "--":
-            command.inputs += arguments[position:]
-            command.kept += arguments[position - 1 :]
-            break
-        _take(command, argument, value)
+    for word in take_apart(arguments, clang=clang):
+        if word.lacks_value:
+            command.local = f"{word.argument} lacks its value"
+        elif not word.is_operand:
+            _take_option(command, word)
+        else:
+            command.kept.append(word.argument)
+            if word.argument != "--":
+                command.inputs.append(word.argument)
     return command
 
 
-def _take(command: _Command, argument: str, value: str | None) -> None:
-    if argument == "-" or not argument.startswith("-"):
-        command.inputs.append(argument)
-        command.kept.append(argument)
-        return
-    if argument in ("-c", "-S", "--compile", "--assemble"):
-        stop = {"--compile": "-c", "--assemble": "-S"}.get(argument, argument)
+def _take_option(command: _Command, word: Word) -> None:  # noqa: PLR0912  # a table of cases
+    name = word.option.name if word.option else ""
+    value = word.value or ""
+    if name in ("-c", "-S", "--compile", "--assemble"):
+        stop = {"--compile": "-c", "--assemble": "-S"}.get(name, name)
         if command.stop not in ("", stop):
-            command.home = "-c and -S together"
+            command.local = "-c and -S together"
         command.stop = stop
         return
-    if argument in ("-o", "--output") or (argument.startswith("-o") and not argument.startswith("-object")):
-        command.output = value if value is not None else argument[2:]
+    if name in ("-o", "--output"):
+        command.output = value
         return
-    if argument.startswith("--output="):
-        command.output = argument.partition("=")[2]
+    command.kept += word.arguments
+    if name in ("-x", "--language"):
+        if command.inputs:
+            command.local = "-x behind the input file"
+        command.language = value
         return
-    if argument in ("-x", "--language") or argument.startswith(("-x", "--language=")):
-        _take_language(command, argument, value)
-    else:
-        _note(command, argument, value)
-        if not (argument in rules.HOME_WITH_VALUE if value is not None else rules.HOME.fullmatch(argument)):
-            command.remote += [argument] if value is None else [argument, value]
-    command.kept += [argument] if value is None else [argument, value]
-
-
-def _take_language(command: _Command, argument: str, value: str | None) -> None:
-    if command.inputs:
-        command.home = "-x behind the input file"
-    command.language = value if value is not None else re.sub(r"-x|--language=", "", argument, count=1)
+    if word.option is None or word.option.server != Server.DROPPED:
+        command.remote += word.arguments
+    if word.option and word.option.local:
+        command.local = command.local or f"{word.argument} {word.option.local}"
+    command.in_full |= (word.option is not None and word.option.in_full) or not all(
+        map(is_plain_argument, word.arguments)
+    )
+    if name in ("-Wp,", "-Xpreprocessor"):
+        command.passed += value.split(",") if name == "-Wp," else [value]
+        command.in_full |= "imacros" in value
+    elif name in ("-MD", "-MMD", "--write-dependencies", "--write-user-dependencies"):
+        command.writes_dependencies = True
+    elif name == "-MF":
+        command.names_dependencies = True
+    elif name in ("-MT", "-MQ"):
+        command.names_target = True
+    elif name in _MAPS_NAMES:
+        command.maps_names = True
+    elif found := _SHOWN.fullmatch(word.argument):
+        # Whoever has no colours has no links.
+        command.shown |= {f"-f{found[1]}"} if found[1] else {"-fdiagnostics-color", "-fdiagnostics-urls"}
+    elif re.fullmatch(r"-W(extra|implicit-fallthrough(=.*)?)?", word.argument):
+        command.fallthrough = True
 
 
 def _is_for_preprocessor(passed: Sequence[str]) -> bool:
     words = iter(passed)
     for word in words:
-        if word in rules.PASSED_WITH_VALUE:
+        if word in _PASSED_WITH_VALUE:
             if next(words, "-").startswith("-"):
                 return False
-        elif not rules.PASSED.fullmatch(word):
+        elif not _PASSED.fullmatch(word):
             return False
     return True
 
 
-def _note(command: _Command, argument: str, value: str | None) -> None:
-    """Remembers what an argument means for us."""
-    command.home = command.home or _why_at_home(argument)
-    if argument.startswith("-Wp,"):
-        command.passed += argument.split(",")[1:]
-    elif argument == "-Xpreprocessor" and value is not None:
-        command.passed.append(value)
-    elif argument in ("-MD", "-MMD", "--write-dependencies", "--write-user-dependencies"):
-        command.writes_dependencies = True
-    elif argument.startswith("-MF"):
-        command.names_dependencies = True
-    elif argument.startswith(("-MT", "-MQ")):
-        command.names_target = True
-    elif found := rules.SHOWN.fullmatch(argument):
-        # Whoever has no colours has no links.
-        command.shown |= {f"-f{found[1]}"} if found[1] else {"-fdiagnostics-color", "-fdiagnostics-urls"}
-    elif re.fullmatch(r"-W(extra|implicit-fallthrough(=.*)?)?", argument):
-        command.fallthrough = True
-
-
-@lru_cache(maxsize=4096)  # most arguments are the same for all sources
-def _why_at_home(argument: str) -> str:
-    for pattern, reason in rules.AT_HOME:
-        if pattern.fullmatch(argument):
-            return f"{argument} {reason}"
-    return ""
-
-
-def _language(command: _Command, source: str, compiler: str) -> pb.Language | str:
-    """The language of the source, or why it cannot be preprocessed here and compiled there."""
+def _language(command: _Command, source: str, compiler: str) -> Language | str:
+    """The language of the source, or why it cannot be preprocessed locally and compiled elsewhere."""
     name = os.path.basename(source)
     if command.language == "none":
         return "-x none: what C is to g++ then, only g++ knows"
     if command.language:
-        by_option = rules.LANGUAGE_OF_OPTION.get(command.language)
-        return by_option or f"{name} is {command.language}, which is compiled here"
+        by_option = SOURCE_OPTIONS.get(command.language)
+        return by_option or f"{name} is {command.language}, which is compiled locally"
     ending = os.path.splitext(source)[1]
-    if ending in rules.PREPROCESSED_ENDINGS:
+    if ending in PREPROCESSED_ENDINGS:
         return f"{name} is preprocessed already"
-    language = rules.LANGUAGE_OF_ENDING.get(ending)
-    # g++ compiles C sources as C++ (g++(1)).
-    if language == pb.C and "++" in os.path.basename(compiler):
-        return pb.CXX
+    language = SOURCE_ENDINGS.get(ending)
+    if language == Language.C and compiles_as_cxx(compiler):
+        return Language.CXX
     return language or f"{name} is not C, C++ or Objective-C"
 
 
@@ -288,5 +285,5 @@ def _dependency_arguments(command: _Command, source: str, output: str) -> list[s
 
 @lru_cache(maxsize=4096)  # the arguments of a target's sources are the same
 def _further_outputs(remote: tuple[str, ...], clang: bool) -> frozenset[Extra]:
-    """Raises Refused for arguments that a server would not take."""
-    return server_arguments.check(remote, clang=clang).extras
+    """Raises NotAllowedError for arguments that a server would not take."""
+    return allowed.check(remote, clang=clang).extras

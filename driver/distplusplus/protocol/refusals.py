@@ -9,10 +9,12 @@ error model, so that tools like grpcurl show it. Servers of the first implementa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
+from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 TRAILER = "grpc-status-details-bin"
@@ -39,6 +41,11 @@ class CallRefused(Exception):
     def detail(self) -> pb.Refusal:
         """The refusal as the trailer carries it."""
         return refusal(self.reason, self.subject, transient=self.transient, retry_after_ms=self.retry_after_ms)
+
+
+def not_allowed(error: NotAllowedError) -> CallRefused:
+    """The refusal of a compile that the rules of distplusplus.compiler do not allow."""
+    return CallRefused(cast("pb.Refusal.Reason", int(error.reason)), str(error), error.subject)
 
 
 def refusal(

@@ -11,21 +11,15 @@ import os
 import re
 from dataclasses import dataclass
 
-from distplusplus.compiler.allowed import MAX_PATH_BYTES, Arguments, Extra
+from distplusplus.compiler.allowed import Arguments
+from distplusplus.compiler.file_names import MAX_PATH_BYTES, check_name, check_output, check_path, is_plain
+from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF, PREPROCESSED_OPTION_OF, Language
+from distplusplus.compiler.names import is_gcc_11
+from distplusplus.compiler.options import Extra
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.compilers import Identity, Program
 
-_MAX_NAME_BYTES = 250
-_MAX_DEPTH = 40
-_X_OPTION = {
-    pb.C: "cpp-output",
-    pb.CXX: "c++-cpp-output",
-    pb.OBJECTIVE_C: "objective-c-cpp-output",
-    pb.OBJECTIVE_CXX: "objective-c++-cpp-output",
-    pb.ASSEMBLER: "assembler",
-}
-_ENDING = {pb.C: ".i", pb.CXX: ".ii", pb.OBJECTIVE_C: ".mi", pb.OBJECTIVE_CXX: ".mii"}
 _MARKED_NAME = re.compile(rb'^# \d+ "([^"\\\n<]+)"', re.MULTILINE)
 _LINE_MARKER = re.compile(rb'# \d+ "')
 # Written by -fworking-directory, which -g switches on: the second line of GCC's output.
@@ -64,13 +58,16 @@ class Plan:
 def make(
     request: pb.CompileRequest,
     arguments: Arguments,
-    language: pb.Language,
+    language: Language,
     program: Program,
     identity: Identity,
     head: bytes,
     work: str,
 ) -> Plan:
-    """The plan of a job that runs in `work`; `head` is the beginning of its source. Raises CallRefused."""
+    """The plan of a job that runs in `work`; `head` is the beginning of its source.
+
+    Raises CallRefused, NotAllowedError.
+    """
     check_name(request.inputFile.name)
     check_path("working directory", request.cwd)
     check_path("output name", request.outputName)
@@ -95,7 +92,7 @@ def make(
     if request.directivesOnly:
         _check_directives_only(identity, language)
         names.append("-fdirectives-only")
-    ending = ("-x", _X_OPTION[language], stop, input_name, "-o", output)
+    ending = ("-x", PREPROCESSED_OPTION_OF[language], stop, input_name, "-o", output)
     argv = (program.path, *arguments.kept, *names, *ending)
     profile = None
     if arguments.profile_use:
@@ -114,56 +111,6 @@ def make(
 _PROFDATA = "profile.profdata"
 
 
-def is_gcc_11(version: str) -> bool:
-    """Whether a GCC of this version is GCC 11 or later."""
-    return re.match(r"1[1-9]|[2-9]\d", version) is not None
-
-
-def check_name(name: str) -> None:
-    """Raises CallRefused unless `name` is a base name that is safe as a file's name and as an argument."""
-    shown = repr(name if len(name) <= 100 else name[:97] + "...")
-    if not name or name in (".", ".."):
-        problem = "is empty" if not name else "is a directory"
-    elif "/" in name:
-        problem = "has a directory in it; a base name is needed"
-    elif len(name.encode()) > _MAX_NAME_BYTES:
-        problem = f"is longer than {_MAX_NAME_BYTES} bytes"
-    elif name[0] in "-@":
-        problem = "would be read as an argument"
-    elif not name.isprintable():
-        problem = "holds characters that cannot be printed"
-    else:
-        return
-    raise CallRefused(pb.Refusal.BAD_NAME, f"file name {shown} {problem}", name)
-
-
-def check_output(wanted: str, extras: frozenset[Extra]) -> str:
-    """The output as named if it can be made below the job's directory, else its base name. Raises CallRefused."""
-    parts = wanted.split("/")
-    check_name(parts[-1])
-    plain = _is_plain(parts)
-    if not plain and Extra.DWO in extras:
-        raise CallRefused(
-            pb.Refusal.BAD_PATH,
-            f"-gsplit-dwarf records the output's name, and {wanted[:200]!r} (absolute, or with . or ..)"
-            f" cannot be made elsewhere",
-            wanted,
-        )
-    for part in parts[:-1] if plain else []:
-        check_name(part)
-    return wanted if plain else parts[-1]
-
-
-def check_path(what: str, path: str) -> None:
-    """Raises CallRefused for a path that no file can have."""
-    if len(path.encode()) > MAX_PATH_BYTES or "\0" in path or "\n" in path:
-        raise CallRefused(
-            pb.Refusal.BAD_PATH,
-            f"{what}: longer than {MAX_PATH_BYTES} bytes, or holds a NUL or a line end",
-            path,
-        )
-
-
 def extra_kind(file_name: str, plan: Plan) -> pb.FurtherOutput.Kind | None:
     """What a file beside the output is, None if the job was not asked for such a one."""
     for ending, (extra, kind) in _EXTRA_ENDINGS.items():
@@ -175,7 +122,7 @@ def extra_kind(file_name: str, plan: Plan) -> pb.FurtherOutput.Kind | None:
 def named_sources(text: bytes) -> set[str]:
     """The files that line markers name, those that lie below the working directory."""
     names = (name.decode("utf-8", "replace") for name in set(_MARKED_NAME.findall(text)))
-    return {name for name in names if _is_plain(name.split("/")) and len(name) < MAX_PATH_BYTES}
+    return {name for name in names if is_plain(name.split("/")) and len(name) < MAX_PATH_BYTES}
 
 
 def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
@@ -204,7 +151,7 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
     )
 
 
-def _check_directives_only(identity: Identity, language: pb.Language) -> None:
+def _check_directives_only(identity: Identity, language: Language) -> None:
     """Raises CallRefused where -fdirectives-only is not what it is in GCC 11, which wrote it anew."""
     if identity.family != pb.Compiler.GCC or not is_gcc_11(identity.version):
         raise CallRefused(
@@ -212,19 +159,19 @@ def _check_directives_only(identity: Identity, language: pb.Language) -> None:
             "macros can be left to GCC 11 and later only, and this compiler is another one",
             "-fdirectives-only",
         )
-    if language == pb.ASSEMBLER:
+    if language == Language.ASSEMBLER:
         raise CallRefused(pb.Refusal.LANGUAGE_NOT_SUPPORTED, "assembly has no macros to be expanded here", "assembler")
 
 
-def _input_name(name: str, language: pb.Language, head: bytes) -> str:
+def _input_name(name: str, language: Language, head: bytes) -> str:
     """The name that the source gets here.
 
     Clang takes the source's name from the first line marker only if the file's own ending says that it is
     preprocessed. Without a marker the file's name is all there is, so it stays as it is.
     """
     stem, ending = os.path.splitext(name)
-    if language != pb.ASSEMBLER and _LINE_MARKER.match(head) and ending != _ENDING[language]:
-        return stem + _ENDING[language]
+    if language != Language.ASSEMBLER and _LINE_MARKER.match(head) and ending != PREPROCESSED_ENDING_OF[language]:
+        return stem + PREPROCESSED_ENDING_OF[language]
     return name
 
 
@@ -236,13 +183,6 @@ def _output(request: pb.CompileRequest, arguments: Arguments, input_name: str) -
     if output in (input_name, _PROFDATA) or output.startswith(input_name + "/"):
         raise CallRefused(pb.Refusal.BAD_PATH, f"the output {output[:100]!r} has the name of the input", output)
     return output
-
-
-def _is_plain(parts: list[str]) -> bool:
-    """Whether a path of these parts stays below the directory that it is relative to."""
-    return len(parts) <= _MAX_DEPTH and all(
-        part not in ("", ".", "..") and part[0] not in "-@" and len(part.encode()) <= _MAX_NAME_BYTES for part in parts
-    )
 
 
 def _client_stem(request: pb.CompileRequest, output: str) -> str:

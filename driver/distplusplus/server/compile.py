@@ -13,9 +13,12 @@ from functools import partial
 from typing import TypeVar
 
 from distplusplus.compiler import allowed as argument_rules
+from distplusplus.compiler.file_names import check_name
+from distplusplus.compiler.languages import Language
+from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.protocol.refusals import CallRefused
+from distplusplus.protocol.refusals import CallRefused, not_allowed
 from distplusplus.server import command_line as planning
 from distplusplus.server.compilers import Compilers, Identity, Program
 from distplusplus.server.server_settings import Settings
@@ -69,8 +72,14 @@ class JobRunner:
 
     async def compile(self, request: pb.CompileRequest) -> Outcome:
         """Compiles. Raises CallRefused. Nothing of the job is left afterwards, also if it is cancelled."""
+        try:
+            return await self._compile(request)
+        except NotAllowedError as error:
+            raise not_allowed(error) from error
+
+    async def _compile(self, request: pb.CompileRequest) -> Outcome:
         begun = time.monotonic()
-        planning.check_name(request.inputFile.name)
+        check_name(request.inputFile.name)
         program, identity = await self._compilers.resolve(request.compiler)
         _check_expected(request.expectedCompiler, identity, program)
         checked = argument_rules.check(request.argument, clang=identity.family == pb.Compiler.CLANG)
@@ -107,7 +116,7 @@ class JobRunner:
         self,
         request: pb.CompileRequest,
         checked: argument_rules.Arguments,
-        language: pb.Language,
+        language: Language,
         program: Program,
         identity: Identity,
         job_dir: JobDir,

@@ -42,7 +42,7 @@ BAD = {
     "another-name": Bad("elsewhere", "grpcs", CA, r"its certificate is not for 127\.0\.3\.\d+ \(use a name"),
     "plain-client": Bad("tls", "grpc", {}, r"closed the connection \(does it speak TLS\? Then write grpcs://"),
     "plain-server": Bad("plain-token", "grpcs", CA, r"does not speak TLS \(start it with --tls-certificate"),
-    "no-token": Bad("token", "grpcs", CA, r"takes nobody without a token \(name a 'token-file' for it"),
+    "no-token": Bad("token", "grpcs", CA, r"takes no job without a token \(name a 'token-file' for it"),
     "revoked-token": Bad("token", "grpcs", CA | {"token-file": "revoked"}, r"not take the token in .*revoked \(is it"),
     "empty-token-file": Bad("token", "grpcs", CA | {"token-file": "empty"}, r"not take the token in .*empty \(is it"),
     "token-file-missing": Bad("token", "grpcs", CA | {"token-file": "no"}, r"token file .*/no: No such file .*right"),

@@ -102,9 +102,9 @@ def test_what_stays_down_is_given_up(lab: Lab, server: Sshd, worker: LoopbackWor
     script = f"""
 import os, sys
 from distcc_auto.hosts import parse_hosts
-from distcc_auto.tunnels import open_tunnels
-from distcc_auto.tunnels.keeper import Limits
-with open_tunnels(parse_hosts({host!r}), os.environ, Limits(set_up_s=10, give_up_s=1.5)):
+from distcc_auto.reach.ssh.keeper import TunnelTimes
+from distcc_auto.reach.ssh.tunnels import open_tunnels
+with open_tunnels(parse_hosts({host!r}), os.environ, TunnelTimes(set_up_s=10, give_up_s=1.5)):
     print("up", flush=True)
     sys.stdin.readline()
 """

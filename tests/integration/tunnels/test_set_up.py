@@ -14,10 +14,10 @@ import pytest
 
 from distcc_auto.demo.loopback import LoopbackWorker, free_ports
 from distcc_auto.hosts import SshHost
-from distcc_auto.reach.ssh.client import LocalEnd
-from distcc_auto.reach.ssh.connection import Connection
-from distcc_auto.reach.ssh.diagnosis import Failure
-from distcc_auto.reach.ssh.keeper import Tunnel
+from distcc_auto.reach.ssh.failures import Failure
+from distcc_auto.reach.ssh.local_ends import LocalEnd
+from distcc_auto.reach.ssh.ssh_process import SshProcess
+from distcc_auto.reach.ssh.tunnel import Tunnel
 from tests.integration.tunnels.lab import USER, Lab, Sshd, agent, make_key, wait_until
 
 
@@ -228,8 +228,8 @@ def test_a_busy_port_is_replaced(lab: Lab, server: Sshd, worker: LoopbackWorker)
     alias = lab.host("w", server)
     ssh = str(lab.directory / "bin" / "ssh")
 
-    def start(host: SshHost, local: LocalEnd, terminal: int | None) -> Connection:
-        return Connection(ssh, host, local, lab.environ(""), terminal)
+    def start(host: SshHost, local: LocalEnd, terminal: int | None) -> SshProcess:
+        return SshProcess(ssh, host, local, lab.environ(""), terminal)
 
     with socket.create_server(("", 0)) as taken:  # as a distccd of this machine listens, on every address
         port = taken.getsockname()[1]
@@ -249,8 +249,8 @@ def test_a_busy_port_is_replaced(lab: Lab, server: Sshd, worker: LoopbackWorker)
             wait_until(has_failed, "the one that may not")
         finally:
             for tunnel in (moving, staying):
-                if tunnel.connection:
-                    tunnel.connection.end()
+                if tunnel.ssh:
+                    tunnel.ssh.end()
     assert moving.local.address == wanted.address
     assert moving.local.distcc_port != port
     assert failures[-1]

@@ -7,20 +7,21 @@ from collections.abc import Sequence
 
 import pytest
 
-from distcc_auto import cli, driver
+from distcc_auto import cli
+from distcc_auto.drive import DriverOptions
 from distcc_common.errors import NoCapacityError
 
 
 @pytest.fixture
-def driven(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], driver.Options]]:
+def driven(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], DriverOptions]]:
     """Each call of the driver: its command and options."""
-    calls: list[tuple[list[str], driver.Options]] = []
+    calls: list[tuple[list[str], DriverOptions]] = []
 
-    def drive(command: Sequence[str], options: driver.Options, _environ: object) -> int:
+    def drive(command: Sequence[str], options: DriverOptions, _environ: object) -> int:
         calls.append((list(command), options))
         return 7
 
-    monkeypatch.setattr(driver, "drive", drive)
+    monkeypatch.setattr(cli, "drive", drive)
     return calls
 
 
@@ -33,19 +34,19 @@ def status_of(*arguments: str) -> object:
 @pytest.mark.parametrize(
     ("arguments", "command", "options"),
     [
-        (["make", "--version"], ["make", "--version"], driver.Options()),
-        (["--dry-run", "make", "--json"], ["make", "--json"], driver.Options(dry_run=True)),
-        (["--report", "--", "make"], ["make"], driver.Options(report=True)),
-        (["--", "hosts"], ["hosts"], driver.Options()),
-        (["--", "--odd"], ["--odd"], driver.Options()),
-        (["make", "--", "hosts"], ["make", "--", "hosts"], driver.Options()),
-        (["--explain", "--json"], [], driver.Options(explain=True, json=True)),
-        (["./hosts"], ["./hosts"], driver.Options()),
-        ([], [], driver.Options()),
+        (["make", "--version"], ["make", "--version"], DriverOptions()),
+        (["--dry-run", "make", "--json"], ["make", "--json"], DriverOptions(dry_run=True)),
+        (["--report", "--", "make"], ["make"], DriverOptions(report=True)),
+        (["--", "hosts"], ["hosts"], DriverOptions()),
+        (["--", "--odd"], ["--odd"], DriverOptions()),
+        (["make", "--", "hosts"], ["make", "--", "hosts"], DriverOptions()),
+        (["--explain", "--json"], [], DriverOptions(explain=True, json=True)),
+        (["./hosts"], ["./hosts"], DriverOptions()),
+        ([], [], DriverOptions()),
     ],
 )
 def test_options_end_where_the_command_begins(
-    driven: list[tuple[list[str], driver.Options]], arguments: list[str], command: list[str], options: driver.Options
+    driven: list[tuple[list[str], DriverOptions]], arguments: list[str], command: list[str], options: DriverOptions
 ) -> None:
     assert status_of(*arguments) == 7
     assert driven == [(command, options)]
@@ -63,7 +64,7 @@ def test_an_error_ends_with_its_own_status_and_message(
     def drive(*_: object) -> int:
         raise NoCapacityError("nothing left")
 
-    monkeypatch.setattr(driver, "drive", drive)
+    monkeypatch.setattr(cli, "drive", drive)
     assert status_of("make") == 97
     assert capsys.readouterr().err == "distcc-auto: nothing left\n"
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distcc_auto.answers import Ready, Refused
 from distcc_auto.hosts import TcpHost
 from distcc_auto.plan import Plan, WorkerSlots, make_plan, rank, worker_slots
-from distcc_auto.probe import Ready, Refused
 from distcc_auto.settings import Settings
 from distcc_auto.stats import WorkerStats
 from distcc_common.errors import NoCapacityError

@@ -5,26 +5,21 @@ from __future__ import annotations
 import re
 
 from distplusplus.agent import launcher_link
+from distplusplus.agent.launcher_link import Flag, Packet
 from tests.launcher_builds import ROOT
 
 _HEADER = (ROOT / "driver" / "launcher" / "launcher.h").read_text()
-# The names differ in a few places, since each end names a packet as it sees it.
-_NAMES = {"FILE": "WRITE_FILE", "ERROR": "ERRORS", "VERSION": "OTHER_VERSION"}
 
 
 def test_packets_are_those_of_the_agent() -> None:
     packets: dict[str, str] = dict(re.findall(r"#define PACKET_(\w+) '(.)'", _HEADER))
-    assert len(packets) == 12
-    for name, kind in packets.items():
-        assert getattr(launcher_link, _NAMES.get(name, name)) == kind.encode(), name
-    assert re.findall(r"#define LOCAL_COUNTED '(.)'", _HEADER) == [launcher_link.HOLD.decode()]
+    assert packets == {packet.name: packet.value.decode() for packet in Packet}
+    assert re.findall(r"#define LOCAL_COUNTED '(.)'", _HEADER) == [launcher_link.LOCAL_COUNTED.decode()]
 
 
 def test_flags_are_those_of_the_agent() -> None:
-    flags: dict[str, str] = dict(re.findall(r"#define (FLAG_\w+) (\d+)", _HEADER))
-    assert len(flags) == 3
-    for name, value in flags.items():
-        assert getattr(launcher_link, name) == int(value), name
+    flags: dict[str, str] = dict(re.findall(r"#define FLAG_(\w+) (\d+)", _HEADER))
+    assert flags == {flag.name: str(flag.value) for flag in Flag}
 
 
 def test_the_launcher_takes_packets_as_large_as_the_agent_sends() -> None:

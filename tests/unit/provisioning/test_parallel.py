@@ -1,4 +1,4 @@
-"""One host that fails is told of; the others finish."""
+"""A host that fails is reported; the others finish."""
 
 from __future__ import annotations
 
@@ -41,3 +41,14 @@ def test_hosts_are_worked_on_at_once() -> None:
 def test_every_line_names_its_host(capsys: pytest.CaptureFixture[str]) -> None:
     say("a", "one\ntwo")
     assert capsys.readouterr().out == "a: one\na: two\n"
+
+
+def test_a_host_cannot_write_to_the_terminal_under_another_name(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a", "one\x1b[1A\rb: unchanged\n")
+    assert capsys.readouterr().out == "a: one\\x1b[1A\\rb: unchanged\n"
+
+    def work(_: Target) -> str:
+        raise CommandFailed("packages", "apt-get", 1, "\x1b]0;title\x07")
+
+    on_each(targets("a"), work)
+    assert "  | \\x1b]0;title\\x07\n" in capsys.readouterr().err

@@ -60,7 +60,9 @@ def test_without_the_packages_here_it_is_said_what_to_install(monkeypatch: pytes
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(ConfigurationError, match=r"not installed here.*pip install -e '\.\[provision,distplusplus\]'"):
+    with pytest.raises(
+        ConfigurationError, match=r"not installed on this machine.*pip install -e '\.\[provision,distplusplus\]'"
+    ):
         software.requirements()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from provisioning.status import Status, documents, parse
+from provisioning.host_errors import HostError
+from provisioning.status import Status, documents, parse, print_table
 
 RUNNING = """active=active
 enabled=enabled
@@ -23,6 +24,24 @@ def test_a_running_worker() -> None:
     assert parse(RUNNING) == expected
     (document,) = documents([("worker-1", expected)])
     assert set(document) == {"host", "service", "daemon", "compilers", "jobs", "load", "cpus", "disk_free_mib"}
+
+
+HOSTILE = "1\x1b[2J[/][red]\r2"
+
+
+def test_what_a_host_says_is_text_to_the_terminal_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    row = parse(f"{RUNNING}daemon={HOSTILE}\ncompiler={HOSTILE}\ncontainer={HOSTILE}\n")
+    print_table([("[b]worker-1", row)])
+    shown = capsys.readouterr().out
+    assert all(letter.isprintable() or letter == "\n" for letter in shown)
+    assert shown.count("1\\x1b[2J[/][red]\\r2") == 3
+    assert "[b]worker-1" in shown
+
+
+def test_an_answer_without_its_numbers_is_a_fault_of_that_host() -> None:
+    for text in ("", RUNNING.replace("load=1.25", "load=high"), RUNNING.replace("jobs=8", "jobs=x")):
+        with pytest.raises(HostError, match="its status cannot be read"):
+            parse(text)
 
 
 @pytest.mark.parametrize(

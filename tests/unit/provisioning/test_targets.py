@@ -97,7 +97,7 @@ def test_entries_are_by_address_over_tcp_and_by_name_over_ssh(tmp_path: Path) ->
 
 
 def test_no_hosts_and_no_inventory_are_said(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no hosts: name them"):
+    with pytest.raises(ConfigurationError, match="no hosts: name some"):
         find_targets([], None, None, {}, {})
     with pytest.raises(ConfigurationError, match=r"inventory.toml: the inventory cannot be read"):
         find_targets([], "farm", None, {}, {"HOME": str(tmp_path)})

@@ -1,6 +1,6 @@
-"""SSH tunnels: an ssh:// host becomes a local TCP address that stays the same while the build runs.
+"""Reaches ssh:// hosts: a tunnel gives each one an address on this machine that stays the same during the build.
 
-The driver's side. The work is done by a process of its own, see keeper.py.
+This is the driver's side. The work is done by a process of its own, see keeper.py.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
+from distcc_auto.answers import Answer, Phase, Ready, Refused
 from distcc_auto.build import process as build
-from distcc_auto.hosts import HostSpec, SshHost, TcpHost, TunnelledHost
-from distcc_auto.probe import Answer, Ready, Refused, probe
-from distcc_auto.reach.ssh import diagnosis, keeper
+from distcc_auto.hosts import HostSpec, SshHost, TcpHost
+from distcc_auto.reach.ssh import failures, keeper
 from distcc_common import messages
 from distcc_common.errors import CommandError
 
@@ -23,38 +23,55 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing costs 3 ms to import
     from typing import Any, NoReturn
 
-_PHASE = "tunnel"
+    from distcc_auto.reach.protocol import Judge
 
 
 class Tunnels:
     """The tunnels of one run; each ssh:// host has one, or the reason why it has none."""
 
-    def __init__(
-        self, places: Mapping[SshHost, TunnelledHost | Refused], driver: socket.socket | None, pid: int | None
-    ):
+    def __init__(self, places: Mapping[HostSpec, TcpHost | Refused], driver: socket.socket | None, pid: int | None):
         self._places = places
+        self._origins = {
+            place: host
+            for host, place in places.items()
+            if isinstance(host, SshHost) and not isinstance(place, Refused)
+        }
         self._driver = driver
-        self.keeper_pid = pid
+        self.pids: tuple[int, ...] = () if pid is None else (pid,)
 
-    def place(self, host: SshHost) -> TunnelledHost | Refused:
-        """Where the host's tunnel is, or why it has none."""
+    def place(self, host: HostSpec) -> TcpHost | Refused:
         return self._places[host]
 
-    def probe(self, hosts: Sequence[HostSpec], connect_timeout_s: float, answer_timeout_s: float) -> list[Answer]:
-        """As probe.probe, also for ssh:// hosts, of which it asks whether the job port can be reached, too."""
-        placed = [self.place(host) if isinstance(host, SshHost) else host for host in hosts]
-        asked = [place for place in placed if isinstance(place, TcpHost)]
+    @contextlib.contextmanager
+    def watch(self, places: Sequence[TcpHost]) -> Iterator[Judge]:
+        """Connects to the job ports as well, since a far side may let us through to the stats port only."""
         with contextlib.ExitStack() as opened:
             # Before the statistics are asked for: what the far side does to these connections is known when it answers.
-            job_connections = {
-                place: opened.enter_context(_connected(place)) for place in asked if isinstance(place, TunnelledHost)
-            }
-            answers = iter(probe(asked, connect_timeout_s, answer_timeout_s))
-            judged = [place if isinstance(place, Refused) else next(answers) for place in placed]
-            reasons = self._refused_channels()
-            return [_judge(answer, job_connections, reasons) for answer in judged]
+            jobs = {place: opened.enter_context(_connected(place)) for place in places if place in self._origins}
 
-    def _refused_channels(self) -> dict[SshHost, list[str]]:
+            def judge(answers: list[Answer]) -> list[Answer]:
+                reasons = self._refused_channels()
+                return [self._judge(answer, jobs, reasons) for answer in answers]
+
+            yield judge
+
+    def _judge(
+        self, answer: Answer, jobs: Mapping[TcpHost, socket.socket], reasons: Mapping[HostSpec, Sequence[str]]
+    ) -> Answer:
+        """The answer, or what the tunnel's far side tells more exactly."""
+        place = answer.host
+        if not isinstance(place, TcpHost) or (origin := self._origins.get(place)) is None:
+            return answer
+        said = reasons.get(origin, [])
+        if _is_closed(jobs[place]):
+            failure = failures.of_port(said[0] if said else None, origin.distcc_port, is_stats=False)
+        elif said and not isinstance(answer, Ready):
+            failure = failures.of_port(said[-1], origin.stats_port, is_stats=True)
+        else:
+            return answer
+        return Refused(place, Phase.CONNECT, failure.cause, failure.remedy)
+
+    def _refused_channels(self) -> dict[HostSpec, list[str]]:
         """What the far sides said instead of opening a channel, in the order of our connections."""
         if self._driver is None:
             return {}
@@ -65,8 +82,8 @@ class Tunnels:
 
 
 @contextlib.contextmanager
-def open_tunnels(hosts: Sequence[SshHost], environ: Mapping[str, str], limits: keeper.Limits) -> Iterator[Tunnels]:
-    """Brings all tunnels up at once, and ends them when the block ends.
+def open_tunnels(hosts: Sequence[SshHost], environ: Mapping[str, str], times: keeper.TunnelTimes) -> Iterator[Tunnels]:
+    """Brings all tunnels up at once; they end when the block ends.
 
     Raises KeyboardInterrupt when the user pressed Ctrl-C at a prompt.
     """
@@ -82,15 +99,17 @@ def open_tunnels(hosts: Sequence[SshHost], environ: Mapping[str, str], limits: k
     pid = os.fork()
     if not pid:
         ours.close()
-        _be_keeper(hosts, ssh, environ, limits, theirs)
+        _be_keeper(hosts, ssh, environ, times, theirs)
     theirs.close()
     try:
         results = _receive(ours)
         if results is None:
             raise KeyboardInterrupt
-        places = {host: _place(host, result) for host, result in zip(hosts, results or [{}] * len(hosts), strict=True)}
+        places: dict[HostSpec, TcpHost | Refused] = {
+            host: _place(host, result) for host, result in zip(hosts, results or [{}] * len(hosts), strict=True)
+        }
         for place in places.values():
-            if isinstance(place, TunnelledHost):
+            if isinstance(place, TcpHost):
                 messages.trace(f"{place.text}: distcc calls it {place.distcc_address}")
         yield Tunnels(places, ours, pid)
     finally:
@@ -100,14 +119,14 @@ def open_tunnels(hosts: Sequence[SshHost], environ: Mapping[str, str], limits: k
 
 
 def _be_keeper(
-    hosts: Sequence[SshHost], ssh: str, environ: Mapping[str, str], limits: keeper.Limits, driver: socket.socket
+    hosts: Sequence[SshHost], ssh: str, environ: Mapping[str, str], times: keeper.TunnelTimes, driver: socket.socket
 ) -> NoReturn:
     try:
-        # Who reads our output must not wait for the keeper.
+        # A reader of our output must not wait for the keeper.
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 0)
         os.dup2(nowhere, 1)
-        keeper.keep(hosts, ssh, environ, limits, driver)
+        keeper.keep(hosts, ssh, environ, times, driver)
     except BaseException as error:
         messages.say(f"the SSH tunnels have ended: {error!r}")
     finally:
@@ -125,40 +144,32 @@ def _receive(driver: socket.socket) -> Any:
     return json.loads(line)
 
 
-def _place(host: SshHost, result: Mapping[str, Any]) -> TunnelledHost | Refused:
+def _place(host: SshHost, result: Mapping[str, Any]) -> TcpHost | Refused:
     if "address" in result:
-        return TunnelledHost(result["address"], result["distcc_port"], result["stats_port"], host.text, origin=host)
+        return TcpHost(
+            result["address"],
+            result["distcc_port"],
+            result["stats_port"],
+            host.text,
+            host.kind,
+            stand_in="its tunnel",
+            client_name=failures.CLIENT_NAME,
+            stats_name=f"port {host.stats_port} there",
+        )
     cause = result.get("cause", "the process that keeps the tunnels has died")
-    return Refused(host, _PHASE, cause, result.get("remedy", "is there enough memory here?"))
+    return Refused(host, Phase.TUNNEL, cause, result.get("remedy", "is there enough memory here?"))
 
 
 def _no_client(host: SshHost) -> Refused:
-    return Refused(host, _PHASE, "the ssh client is not in PATH", "install it (apt-get install openssh-client)")
+    return Refused(host, Phase.TUNNEL, "the ssh client is not in PATH", "install it (apt-get install openssh-client)")
 
 
-def _connected(place: TunnelledHost) -> socket.socket:
-    """A connection through the tunnel to the job port; it fails later or not at all, as ssh accepts it first."""
+def _connected(place: TcpHost) -> socket.socket:
+    """A connection through the tunnel to the job port. ssh accepts it at once; it may fail later."""
     connection = socket.socket()
     connection.setblocking(False)
     connection.connect_ex((place.hostname, place.distcc_port))
     return connection
-
-
-def _judge(
-    answer: Answer, job_connections: Mapping[TunnelledHost, socket.socket], reasons: Mapping[SshHost, Sequence[str]]
-) -> Answer:
-    """The answer, or what the tunnel's far side tells more exactly."""
-    host = answer.host
-    if not isinstance(host, TunnelledHost):
-        return answer
-    said = reasons.get(host.origin, [])
-    if _is_closed(job_connections[host]):
-        failure = diagnosis.of_port(said[0] if said else None, host.origin.distcc_port, is_stats=False)
-    elif said and not isinstance(answer, Ready):
-        failure = diagnosis.of_port(said[-1], host.origin.stats_port, is_stats=True)
-    else:
-        return answer
-    return Refused(host, "connect", failure.cause, failure.remedy)
 
 
 def _is_closed(connection: socket.socket) -> bool:

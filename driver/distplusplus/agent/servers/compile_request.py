@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from distplusplus.agent.servers.protocol import PreparedCompile
+from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF
 from distplusplus.protocol import distplusplus_pb2 as pb
-
-# A server of the first implementation takes a file for preprocessed if it has such a name.
-_PREPROCESSED_ENDING = {pb.C: ".i", pb.CXX: ".ii", pb.OBJECTIVE_C: ".mi", pb.OBJECTIVE_CXX: ".mii"}
 
 
 def compile_request(prepared: PreparedCompile, name: str, token: str, *, extended: bool) -> pb.CompileRequest:
@@ -19,12 +18,13 @@ def compile_request(prepared: PreparedCompile, name: str, token: str, *, extende
         uuid=token, compiler=name, inputFile=prepared.text, cwd=prepared.directory, argument=command.remote
     )
     if not extended:
-        request.inputFile.name = os.path.splitext(base)[0] + _PREPROCESSED_ENDING[command.language]
+        # The first implementation takes a file for preprocessed if it has such a name.
+        request.inputFile.name = os.path.splitext(base)[0] + PREPROCESSED_ENDING_OF[command.language]
         return request
     request.inputFile.name = base
     request.outputName = command.output
     request.furtherOutputs = True
-    request.language = command.language
+    request.language = cast("pb.Language", int(command.language))
     request.expectedCompiler.digest = prepared.compiler.digest
     request.reserveNext = True
     request.directivesOnly = prepared.unexpanded

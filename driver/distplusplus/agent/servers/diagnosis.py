@@ -1,4 +1,4 @@
-"""Why a server cannot be used, and what to do: gRPC's own words are those of the libraries below it. Pure."""
+"""Why a worker cannot be used, and what to do about it: gRPC's own words are those of the libraries below it. Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ _NOT_CONNECTED = re.compile(
     r"(?:Failed to connect to remote host|connect failed: addr: \S+ error): (.*)$"
 )
 _REACHABLE = "is distplusplusd running there, and does every firewall let us through?"
+_REMEDIES = {
+    grpc.StatusCode.PERMISSION_DENIED: "is this machine's address among those of the server's --allow?",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "it may be overloaded; see the server's log",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Trouble:
 
 
 def of_call(phase: str, code: grpc.StatusCode, details: str | None, server: ServerSettings) -> Trouble:
-    """Of a call that ended with an error other than a deadline."""
+    """What a call that ended with an error other than a deadline means."""
     if code == grpc.StatusCode.UNAUTHENTICATED:
         return Trouble(phase, *_of_token(server))
     if code == grpc.StatusCode.UNIMPLEMENTED:
@@ -48,7 +52,10 @@ def of_call(phase: str, code: grpc.StatusCode, details: str | None, server: Serv
         return Trouble(phase, *found)
     if "Network is unreachable" in cause:
         return Trouble(phase, cause, "is this machine on the network?")
-    return Trouble(phase, cause if code == grpc.StatusCode.UNAVAILABLE else f"{code.name}: {cause}", _REACHABLE)
+    if code == grpc.StatusCode.UNAVAILABLE:
+        return Trouble(phase, cause, _REACHABLE)
+    # The server has answered, so nothing is wrong with the network.
+    return Trouble(phase, f"the server answers {code.name}: {cause}", _REMEDIES.get(code, "see the server's log"))
 
 
 def no_connection(server: ServerSettings, timeout_s: float) -> Trouble:
@@ -64,15 +71,18 @@ def no_answer(timeout_s: float) -> Trouble:
 
 def of_file(error: Exception, what: str) -> Trouble:
     """A file of this machine that the connection needs."""
-    if isinstance(error, OSError):
-        remedy = "make it readable for you alone" if isinstance(error, PermissionError) else "is the path right?"
-        return Trouble("connect", f"{what} {error.filename}: {error.strerror}", f"{remedy} See distplusplus.toml(5)")
-    return Trouble("connect", f"{what}: {error}", "see distplusplus.toml(5)")
+    if isinstance(error, PermissionError):
+        remedy = "make it readable for you alone; see distplusplus.toml(5)"
+    elif isinstance(error, OSError):
+        remedy = "is the path right? See distplusplus.toml(5)"
+    else:
+        return Trouble("connect", f"{what}: {error}", "see distplusplus.toml(5)")
+    return Trouble("connect", f"{what} {error.filename}: {error.strerror}", remedy)
 
 
 def _of_token(server: ServerSettings) -> tuple[str, str]:
     if server.token_file is None:
-        return "it takes nobody without a token", "name a 'token-file' for it in distplusplus.toml"
+        return "it takes no job without a token", "name a 'token-file' for it in distplusplus.toml"
     return f"it does not take the token in {server.token_file}", "is it still one of those in its own --token-file?"
 
 

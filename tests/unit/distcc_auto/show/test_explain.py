@@ -7,13 +7,14 @@ import shlex
 
 import pytest
 
+from distcc_auto.answers import Phase, Ready, Refused
 from distcc_auto.build.command import PlacedCommand
-from distcc_auto.driver import Environment, Options, Survey
+from distcc_auto.build.environment import Environment
 from distcc_auto.hosts import TcpHost
 from distcc_auto.plan import Plan, WorkerSlots
-from distcc_auto.probe import Ready, Refused
 from distcc_auto.show import explain
 from distcc_auto.stats import WorkerStats
+from distcc_auto.survey import Survey
 
 HOST_KEYS = {
     "host",
@@ -30,7 +31,7 @@ HOST_KEYS = {
 READY = WorkerSlots(
     Ready(TcpHost("w1", text="w1"), WorkerStats(8, (0.5, 1.0, 1.5), 4096), latency_s=0.0123), 4, "it offers 8, and ..."
 )
-REFUSED = Refused(TcpHost("w2", text="tcp://w2"), "connect", "connection refused", "start it")
+REFUSED = Refused(TcpHost("w2", text="tcp://w2"), Phase.CONNECT, "connection refused", "start it")
 SURVEY = Survey((READY,), (REFUSED,))
 PLAN = Plan((READY,), 1, "1 wanted", 2)
 PLACED = PlacedCommand(("make", "a b", "-j", "7"), {}, "a note")
@@ -38,7 +39,8 @@ ENVIRONMENT = Environment({"DISTCC_HOSTS": PLAN.distcc_hosts, "CCACHE_PREFIX": "
 
 
 def shown(capsys: pytest.CaptureFixture[str], placed: PlacedCommand | None = PLACED, **options: bool) -> str:
-    explain.show(SURVEY, PLAN, placed, ENVIRONMENT, Options(**options))
+    as_json, with_reasons = options.get("json", False), options.get("explain", False)
+    explain.show(SURVEY, PLAN, placed, ENVIRONMENT, as_json=as_json, with_reasons=with_reasons)
     return capsys.readouterr().out
 
 

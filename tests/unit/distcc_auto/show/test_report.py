@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from distcc_auto.answers import Answer, Phase, Ready, Refused
 from distcc_auto.hosts import TcpHost
 from distcc_auto.plan import WorkerSlots, make_plan
-from distcc_auto.probe import Answer, Ready, Refused
 from distcc_auto.settings import Settings
 from distcc_auto.show import report
 from distcc_auto.stats import WorkerStats
@@ -34,7 +34,7 @@ def test_each_worker_has_its_jobs_and_share(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_worker_that_restarted_or_went_away_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = Refused(TcpHost("b", text="b"), "connect", "refused", "start it")
+    gone = Refused(TcpHost("b", text="b"), Phase.CONNECT, "refused", "start it")
     before = [ready("a", 10), ready("b", 0), ready("c", None), ready("d", 0)]
     lines = report_of(monkeypatch, before, {"a": ready("a", 3), "b": gone, "c": ready("c", 1), "d": ready("d", 1)})
     assert [line.partition(": ")[2].partition(",")[0] for line in lines] == ["unknown"] * 3 + ["1 jobs"]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from distplusplus.compiler.classify import Compile, Local, classify, compiler_name, is_changed_by_preprocessing
-from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.compiler.classify import Compile, Local, classify, is_changed_by_preprocessing
+from distplusplus.compiler.languages import Language
 
 TERMINAL = ("-fdiagnostics-color=always", "-fdiagnostics-urls=always")
 
@@ -29,21 +29,21 @@ def compile_of(command: str, *, clang: bool = False, for_terminal: Sequence[str]
 @pytest.mark.parametrize(
     ("command", "source", "output", "language"),
     [
-        ("gcc -c a.c", "a.c", "a.o", pb.C),
-        ("gcc -c sub/a.c", "sub/a.c", "a.o", pb.C),
-        ("gcc -S a.c", "a.c", "a.s", pb.C),
-        ("gcc -o x/y.o -c a.c", "a.c", "x/y.o", pb.C),
-        ("gcc -ox.o a.c -c", "a.c", "x.o", pb.C),
-        ("g++ -c a.cc -o a.o", "a.cc", "a.o", pb.CXX),
-        ("g++ -c a.c", "a.c", "a.o", pb.CXX),
-        ("gcc -x c++ -c a.weird", "a.weird", "a.o", pb.CXX),
-        ("gcc --language=c++ -c a.c", "a.c", "a.o", pb.CXX),
-        ("gcc -c 'a b.c' -o 'ü x.o'", "a b.c", "ü x.o", pb.C),
-        ("clang -c -- sub/a.c", "sub/a.c", "a.o", pb.C),
-        ("gcc -MD -MF d -I inc -D X=1 -c a.m", "a.m", "a.o", pb.OBJECTIVE_C),
+        ("gcc -c a.c", "a.c", "a.o", Language.C),
+        ("gcc -c sub/a.c", "sub/a.c", "a.o", Language.C),
+        ("gcc -S a.c", "a.c", "a.s", Language.C),
+        ("gcc -o x/y.o -c a.c", "a.c", "x/y.o", Language.C),
+        ("gcc -ox.o a.c -c", "a.c", "x.o", Language.C),
+        ("g++ -c a.cc -o a.o", "a.cc", "a.o", Language.CXX),
+        ("g++ -c a.c", "a.c", "a.o", Language.CXX),
+        ("gcc -x c++ -c a.weird", "a.weird", "a.o", Language.CXX),
+        ("gcc --language=c++ -c a.c", "a.c", "a.o", Language.CXX),
+        ("gcc -c 'a b.c' -o 'ü x.o'", "a b.c", "ü x.o", Language.C),
+        ("clang -c -- sub/a.c", "sub/a.c", "a.o", Language.C),
+        ("gcc -MD -MF d -I inc -D X=1 -c a.m", "a.m", "a.o", Language.OBJECTIVE_C),
     ],
 )
-def test_single_compiles_are_recognised(command: str, source: str, output: str, language: pb.Language) -> None:
+def test_single_compiles_are_recognised(command: str, source: str, output: str, language: Language) -> None:
     found = compile_of(command)
     assert (found.source, found.output, found.language) == (source, output, language)
 
@@ -101,6 +101,30 @@ def test_what_cannot_be_done_elsewhere_says_why(command: str, reason: str) -> No
     found = classified(command)
     assert isinstance(found, Local), found
     assert reason in found.reason
+
+
+# gcc 12's `--help=separate`, its driver's own, and clang 14's Options.td.
+SEPARATE = """
+    --assert --define-macro --entry --for-linker --force-link --imacros --include --include-directory
+    --include-directory-after --include-prefix --include-with-prefix --include-with-prefix-after
+    --include-with-prefix-before --library --library-directory --param --std --sysroot --undefine-macro
+    -A -D -F -I -L -MF -MQ -MT -T -Tbss -Tdata -Ttext -U -cxx-isystem -e -fdebug-compilation-dir -framework -idirafter
+    -iframework -iframeworkwithsysroot -imacros -imultiarch -imultilib -include -iprefix -iquote -isysroot -isystem
+    -isystem-after -iwithprefix -iwithprefixbefore -iwithsysroot -l -rpath -stdlib++-isystem -target -u -z
+"""
+
+
+@pytest.mark.parametrize("option", SEPARATE.split())
+def test_a_value_in_an_argument_of_its_own_is_no_input_file(option: str) -> None:
+    found = compile_of(f"clang {option} value -c a.c", clang=True)
+    assert found.source == "a.c"
+    assert found.preprocess == (option, "value", "a.c", "-E")
+
+
+def test_write_dependencies_is_another_name_of_MD() -> None:  # the option's name
+    found = compile_of("gcc --write-dependencies -c a.c -o b.o")
+    assert found.preprocess == ("--write-dependencies", "a.c", "-MF", "b.d", "-MQ", "b.o", "-E")
+    assert found.remote == ("-c",)
 
 
 def test_questions_to_the_compiler_take_no_slot() -> None:
@@ -189,22 +213,6 @@ def test_further_outputs_are_known_beforehand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/usr/bin/gcc", "gcc"),
-        ("arm-linux-gnueabihf-g++-12", "g++"),
-        ("clang++-14", "clang++"),
-        ("cc", "cc"),
-        ("/usr/bin/ccache", None),
-        ("gccgo", None),
-        ("make", None),
-    ],
-)
-def test_compilers_are_known_by_their_names(path: str, name: str | None) -> None:
-    assert compiler_name(path) == name
-
-
-@pytest.mark.parametrize(
     ("messages", "changed"),
     [
         ("a.c:1: warning: equality comparison with extraneous parentheses [-Wparentheses-equality]", True),
@@ -236,3 +244,31 @@ def test_macros_are_left_to_the_server_where_that_pays_and_is_safe(command: str,
     assert isinstance(found, Compile)
     full = [word for word in found.preprocess if word != "-C"]
     assert found.directives == ((*full[:-1], "-fdirectives-only", "-E") if left else ())
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("-O2", False),
+        ("-DNAME=1", False),
+        ("-include x", False),
+        ("-Wundef", False),
+        ("-DWHEN=__DATE__", True),
+        ("-Wp,-D_FORTIFY_SOURCE=2", False),
+        ("-Wp,-imacros,file", True),
+        ("-Xpreprocessor -imacros -Xpreprocessor file", True),
+        ("--imacros=file", True),
+        ("-imacros x", True),
+        ("-imacrosfile", True),
+        ("-fopenmp", True),
+        ("-fopenmp-simd", True),
+        ("-fopenacc", True),
+        ("-finput-charset=latin1", True),
+        ("-Wunused-macros", True),
+        ("-frecord-gcc-switches", True),
+    ],
+)
+def test_arguments_that_need_all_of_the_preprocessor(argument: str, expected: bool) -> None:
+    found = classify("g++", [*argument.split(), "-c", "a.cc"], {}, clang=False, version="12.2.0")
+    assert isinstance(found, Compile)
+    assert (not found.directives) is expected

@@ -6,74 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from distplusplus.agent.preprocess.unexpanded import (
-    File,
-    Kind,
-    Sources,
-    examine,
-    is_suspect_argument,
-    macro_pragmas_matter,
-)
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "",
-        "int pragma; // a pragma, and # of them\n",
-        "#pragma once\n",
-        "#pragma once",
-        "  #  pragma \t pack ( push )\n",
-        "#pragma\r\n#pragma GCC  system_header\r\n",
-        "%:pragma GCC diagnostic push\n",
-        "#pragma STDC FENV_ACCESS ON\n#pragma warning(disable : 4996)\n#pragma comment(lib, x)\n",
-        '_Pragma("GCC diagnostic push")\n#define DO(x) _Pragma(#x)\n',
-        "#pragma omp parallel for\n",
-        "int __DATE, TIME__;\n",
-        "//#pragma message(x)\n",
-        ' // #pragma push_macro("x")\n',
-        '// the "#pragma" directive\n* #pragma message\n',
-    ],
-)
-def test_ordinary_sources_are_not_suspect(source: str) -> None:
-    assert examine(source.encode()) == File(Kind.PLAIN)
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        '_Pragma("pop_macro(x)")\n',
-        '#pragma \\\n push_macro("x")\n',
-        '#pragma push_macro("x")\n#line 7 "other.y"\n',
-        '#pragma push_macro("x")\n # 7 "other.y"\n',
-        '%:pragma push_macro("x")\n',
-        '#define PUSH(x) _Pragma("push_macro(x)")\n',
-        "#pragma redefine_extname a b\n",
-        '#  pragma message "text"\n',
-        "%:pragma message(x)\n",
-        "??=pragma message(x)\n",
-        "#/**/pragma message(x)\n",
-        "#\\\npragma message(x)\n",
-        "#pragma\\\n message(x)\n",
-        "#pragma/**/message(x)\n",
-        "#pragma GCC poison name\n",
-        '#pragma GCC dependency "x"\n',
-        '#pragma GCC warning "x"\n',
-        "#pragma once_more\n",
-        "#pragma weakness\n",
-        "#pragma unheard_of\n",
-        "const char *when = __DATE__;\n",
-        "__TIME__",
-        "__TIMESTAMP__",
-        "__BASE_FILE__",
-        'asm(".incbin \\"x\\"");\n',
-    ],
-)
-def test_what_such_a_text_may_lack_is_suspect(source: str) -> None:
-    assert examine(source.encode()) == File(Kind.SUSPECT)
-
+from distplusplus.agent.preprocess.unexpanded import Sources, macro_pragmas_matter
+from distplusplus.compiler.source_scan import SourceKind, examine
 
 # As GCC 11, 12 and 14 show it; the names of those that are carried out are in capitals.
 PRAGMAS = """\
@@ -145,38 +79,13 @@ def test_a_macro_that_is_never_defined_can_be_saved_and_restored() -> None:
 
 def test_options_that_change_count_where_they_are_in_the_text(tmp_path: Path) -> None:
     (tmp_path / "a.cc").write_text('#if NEVER\n#pragma GCC  target("avx2")\n#endif\n')
-    assert examine((tmp_path / "a.cc").read_bytes()).kind == Kind.OPTIONS
+    assert examine((tmp_path / "a.cc").read_bytes()).kind == SourceKind.OPTIONS
     sources = Sources()
     marker = b'# 0 "a.cc"\n'
     assert sources.are_plain(marker + b"int x;\n", "a.cc", str(tmp_path))
     assert not sources.are_plain(marker + b'_Pragma("GCC target(x)")\n', "a.cc", str(tmp_path))
     system = b'# 3 "/usr/lib/avx.h" 3 4\n#pragma GCC target("avx2")\n# 2 "a.cc" 2\nint x;\n'
     assert sources.are_plain(marker + system, "a.cc", str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("argument", "expected"),
-    [
-        ("-O2", False),
-        ("-DNAME=1", False),
-        ("-include", False),
-        ("-Wundef", False),
-        ("-DWHEN=__DATE__", True),
-        ("-Wp,-D_FORTIFY_SOURCE=2", False),
-        ("-Wp,-imacros,file", True),
-        ("--imacros=file", True),
-        ("-imacros", True),
-        ("-imacrosfile", True),
-        ("-fopenmp", True),
-        ("-fopenmp-simd", True),
-        ("-fopenacc", True),
-        ("-finput-charset=latin1", True),
-        ("-Wunused-macros", True),
-        ("-frecord-gcc-switches", True),
-    ],
-)
-def test_arguments_that_need_all_of_the_preprocessor(argument: str, expected: bool) -> None:
-    assert is_suspect_argument(argument) is expected
 
 
 def test_a_file_is_looked_at_again_when_it_has_changed(tmp_path: Path) -> None:

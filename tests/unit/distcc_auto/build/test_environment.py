@@ -1,22 +1,21 @@
-"""The environment that a build gets, and what the driver refuses before it asks anybody."""
+"""The environment that a build gets."""
 
 from __future__ import annotations
 
 import pytest
 
+from distcc_auto.answers import Ready
 from distcc_auto.build.command import PlacedCommand
-from distcc_auto.driver import Options, build_environment, drive
-from distcc_auto.hosts import BridgedHost, GrpcHost, TcpHost
+from distcc_auto.build.environment import for_distcc, for_launcher
+from distcc_auto.hosts import TcpHost
 from distcc_auto.plan import Plan, WorkerSlots, worker_slots
-from distcc_auto.probe import Ready
 from distcc_auto.stats import WorkerStats
-from distcc_common.errors import ConfigurationError
 
 PLAN = Plan((), 2, "2 wanted", 0)
 
 
 def environment(placed: PlacedCommand | None = None, **environ: str) -> dict[str, str]:
-    return build_environment(PLAN, placed, environ).apply(environ)
+    return for_distcc(PLAN, placed, environ).apply(environ)
 
 
 def test_the_build_gets_hosts_prefix_and_pause_and_none_of_our_variables() -> None:
@@ -39,25 +38,10 @@ def test_what_the_command_needs_is_added() -> None:
 @pytest.mark.parametrize(
     ("environ", "said"), [({"DISTCC_HOSTS": "a/4"}, "ignored"), ({"CCACHE_PREFIX": "icecc"}, "replaced by distcc")]
 )
-def test_what_of_the_user_is_overwritten_is_said(
-    environ: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_of_the_user_is_overwritten_is_said(environ: dict[str, str], said: str) -> None:
     assert environment(None, **environ)["CCACHE_PREFIX"] == "distcc"
-    assert said in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("command", "options", "said"),
-    [
-        ([], Options(), "no build command"),
-        ([], Options(dry_run=True), "no build command"),
-        (["make"], Options(json=True), "--json goes with"),
-        (["make"], Options(explain=True, report=True), "--report tells about a build"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(command: list[str], options: Options, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
-        drive(command, options, {"DISTCC_AUTO_HOSTS": "a"})
+    (note,) = for_distcc(PLAN, None, environ).notes
+    assert said in note
 
 
 def worker(host: TcpHost) -> WorkerSlots:
@@ -68,11 +52,19 @@ def worker(host: TcpHost) -> WorkerSlots:
 
 def test_distcc_waits_long_where_the_bridge_knows_who_is_dead() -> None:
     tcp = worker(TcpHost("worker-1", 3632, text="worker-1"))
-    bridged = worker(BridgedHost("127.81.0.1", 1, 2, "grpc://worker-2", origin=GrpcHost("worker-2")))
+    bridged = worker(TcpHost("127.81.0.1", 1, 2, "grpc://worker-2", "grpc", io_timeout_s=14400))
     timeouts = {}
     for name, workers in (("tcp", (tcp,)), ("both", (tcp, bridged)), ("bridged", (bridged,))):
-        made = build_environment(Plan(workers, 0, "none wanted", 0), None, {}).apply({})
+        made = for_distcc(Plan(workers, 0, "none wanted", 0), None, {}).apply({})
         timeouts[name] = made.get("DISTCC_IO_TIMEOUT")
     assert timeouts == {"tcp": None, "both": None, "bridged": "14400"}
     environ = {"DISTCC_IO_TIMEOUT": "20"}
-    assert build_environment(Plan((bridged,), 0, "", 0), None, environ).apply(environ)["DISTCC_IO_TIMEOUT"] == "20"
+    assert for_distcc(Plan((bridged,), 0, "", 0), None, environ).apply(environ)["DISTCC_IO_TIMEOUT"] == "20"
+
+
+def test_the_launcher_gets_the_servers_as_the_user_wrote_them() -> None:
+    bridged = TcpHost("127.81.0.1", 1, 2, "grpcs://Worker-2", "grpcs", launcher_server="grpcs://Worker-2")
+    made = for_launcher(Plan((worker(bridged),), 0, "", 0), None, {"DISTCC_AUTO_HOSTS": "x"})
+    assert made.changes["DISTPLUSPLUS_SERVERS"] == "grpcs://Worker-2"
+    assert made.changes["CMAKE_CXX_COMPILER_LAUNCHER"] == "distplusplus"
+    assert made.removed == ("DISTCC_AUTO_HOSTS",)

@@ -1,17 +1,16 @@
 """The command lines of OpenSSH's client that make one tunnel. Pure.
 
-The user's forwards must stay off, and `ClearAllForwardings` clears those of the command line, too. So ssh starts
-without any, as the master of a control socket of ours, and gets ours through that socket (ssh(1), -O forward). That
-also tells when they listen, and lets a busy port be replaced without a second login.
+The user's own forwards must stay off, and `ClearAllForwardings` also clears those of the command line. So ssh starts
+without any, as the master of a control socket of ours, and gets our forwards through that socket (ssh(1), -O forward).
+This also tells us when they listen, and a port that is taken can be replaced without a second login.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from distcc_auto.hosts import SshHost
+from distcc_auto.reach.ssh.local_ends import LocalEnd
 
-# A connection that stays silent for so long is dead: jobs that hang in it can go elsewhere, and a new one is tried.
+# A connection that stays silent for this long is dead: jobs that hang in it go elsewhere, and a new one is tried.
 ALIVE_INTERVAL_S = 3
 ALIVE_COUNT = 2
 
@@ -34,24 +33,15 @@ _OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class LocalEnd:
-    """Where a tunnel listens on this machine."""
-
-    address: str
-    distcc_port: int
-    stats_port: int
-
-
 def master(ssh: str, host: SshHost, control_path: str, may_ask: bool) -> list[str]:
-    """The ssh that logs in and carries the forwards until it is ended; without `may_ask` it never prompts."""
+    """The ssh that logs in and carries the forwards until it is ended. It prompts only if it `may_ask`."""
     options = [*_OPTIONS, f"BatchMode={'no' if may_ask else 'yes'}", f"ControlPath={control_path}"]
     words = [word for option in options for word in ("-o", option)]
     return [ssh, "-N", "-T", "-n", "-a", "-x", *words, *_destination(host, before="--")]
 
 
 def forward(ssh: str, host: SshHost, control_path: str, local: LocalEnd) -> list[str]:
-    """The ssh that has the master open both forwards; it succeeds when both listen."""
+    """The ssh that makes the master open both forwards; it succeeds when both listen."""
     return [
         *(ssh, "-F", "none", "-S", control_path, "-O", "forward"),
         *("-L", f"{local.address}:{local.distcc_port}:localhost:{host.distcc_port}"),

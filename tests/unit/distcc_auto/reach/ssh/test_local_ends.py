@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distcc_auto.hosts import SshHost
-from distcc_auto.reach.ssh.client import LocalEnd
-from distcc_auto.reach.ssh.keeper import local_ends, other_ports
+from distcc_auto.reach.ssh.local_ends import LocalEnd, local_ends, other_ports
 
 
 @given(st.lists(st.text(), min_size=1, max_size=50))

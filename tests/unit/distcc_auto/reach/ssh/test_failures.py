@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distcc_auto.reach.ssh.diagnosis import Kind, of_login, of_port, refused_channels
+from distcc_auto.reach.ssh.failures import FailureKind, of_login, of_port, refused_channels
 
 LOGIN = "ssh w exit"
 CHANGED = """\
@@ -35,77 +35,77 @@ Connection closed by UNKNOWN port 65535
 @pytest.mark.parametrize(
     ("words", "kind", "cause", "remedy"),
     [
-        (CHANGED, Kind.HOST_KEY, "not the one known here", '-R "[127.0.0.1]:2222"'),
-        ("Host key verification failed.\r\n", Kind.HOST_KEY, "is not known here", LOGIN),
+        (CHANGED, FailureKind.HOST_KEY, "not the one known here", '-R "[127.0.0.1]:2222"'),
+        ("Host key verification failed.\r\n", FailureKind.HOST_KEY, "is not known here", LOGIN),
         (
             "Host key verification failed.\nkex_exchange_identification: Connection closed by remote host\n",
-            Kind.HOST_KEY,
+            FailureKind.HOST_KEY,
             "is not known here",
             LOGIN,
         ),
         (
             "Received disconnect from 127.0.0.1 port 22:2: Too many authentication failures\nDisconnected from ...\n",
-            Kind.OTHER,
+            FailureKind.OTHER,
             "too many keys",
             "IdentitiesOnly",
         ),
-        (UNPROTECTED, Kind.LOGIN, "others can read it", "chmod 600 '/root/.ssh/id'"),
+        (UNPROTECTED, FailureKind.LOGIN, "others can read it", "chmod 600 '/root/.ssh/id'"),
         (
             "builder@127.0.0.1: Permission denied (publickey,password).\nkex_exchange_identification: read\n",
-            Kind.LOGIN,
+            FailureKind.LOGIN,
             "builder@127.0.0.1: Permission denied (publickey,password)",
             LOGIN,
         ),
         (
             "command-line: line 0: Bad configuration option: forkafterauthentication\n",
-            Kind.OTHER,
+            FailureKind.OTHER,
             "too old",
             "OpenSSH 8.7",
         ),
         (
             "/root/.ssh/config: line 3: Bad configuration option: foo\n/root/.ssh/config: terminating, 1 bad options\n",
-            Kind.OTHER,
+            FailureKind.OTHER,
             "/root/.ssh/config: line 3: Bad configuration option: foo",
             "correct that file",
         ),
-        ("Bad owner or permissions on /root/.ssh/config\n", Kind.OTHER, "Bad owner", "correct that file"),
+        ("Bad owner or permissions on /root/.ssh/config\n", FailureKind.OTHER, "Bad owner", "correct that file"),
         (
             "ssh: Could not resolve hostname nosuch: Name or service not known\r\n",
-            Kind.OTHER,
+            FailureKind.OTHER,
             "no address for 'nosuch': Name or service not known",
             "name server",
         ),
-        (JUMP, Kind.OTHER, "jump host does not let us through: administratively prohibited", "PermitOpen"),
+        (JUMP, FailureKind.OTHER, "jump host does not let us through: administratively prohibited", "PermitOpen"),
         (
             JUMP.replace("administratively prohibited: open failed", "connect failed: Connection refused"),
-            Kind.OTHER,
+            FailureKind.OTHER,
             "jump host does not let us through: connect failed: Connection refused",
             "reach this one",
         ),
         (
             "ssh: connect to host 10.0.0.7 port 22: No route to host\n",
-            Kind.OTHER,
+            FailureKind.OTHER,
             "no connection to 10.0.0.7 port 22: No route to host",
             "firewall",
         ),
         (
             "Unable to negotiate with 10.0.0.7 port 22: no matching cipher found. Their offer: 3des-cbc\n",
-            Kind.OTHER,
+            FailureKind.OTHER,
             "no matching cipher",
             "update OpenSSH",
         ),
-        ("Timeout, server w not responding.\n", Kind.OTHER, "w does not respond", "network"),
+        ("Timeout, server w not responding.\n", FailureKind.OTHER, "w does not respond", "network"),
         (
             "kex_exchange_identification: read: Connection reset by peer\nConnection reset by 127.0.0.1 port 22\n",
-            Kind.CROWD,
+            FailureKind.CROWD,
             "Connection reset by peer",
             "MaxStartups",
         ),
-        ("", Kind.OTHER, "ssh ended with status 255 and said nothing", LOGIN),
-        ("first\nsomething new\n\n", Kind.OTHER, "something new", LOGIN),
+        ("", FailureKind.OTHER, "ssh ended with status 255 and said nothing", LOGIN),
+        ("first\nsomething new\n\n", FailureKind.OTHER, "something new", LOGIN),
     ],
 )
-def test_what_ssh_said_becomes_a_cause_and_a_remedy(words: str, kind: Kind, cause: str, remedy: str) -> None:
+def test_what_ssh_said_becomes_a_cause_and_a_remedy(words: str, kind: FailureKind, cause: str, remedy: str) -> None:
     failure = of_login(words, LOGIN, 255)
     assert failure.kind is kind
     assert cause in failure.cause

@@ -1,4 +1,4 @@
-"""The options of `distcc-auto` before a build command, and those of its sub-commands."""
+"""Parses the options of `distcc-auto` before a build command; its sub-commands use the same Parser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from distcc_auto.driver import Options
+from distcc_auto.drive import DriverOptions
 from distcc_common import __version__, messages
 from distcc_common.errors import ConfigurationError
 
@@ -42,7 +42,7 @@ class _Verbose(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are ours, exit status 96, and that knows --verbose."""
+    """An ArgumentParser with --verbose, whose errors end with exit status 96 like all others of ours."""
 
     def __init__(self, prog: str, **others: Any) -> None:
         super().__init__(prog=prog, allow_abbrev=False, **others)
@@ -52,8 +52,8 @@ class Parser(argparse.ArgumentParser):
         raise ConfigurationError(f"{message} ({self.prog} --help tells more)")
 
 
-def parse_driver(arguments: Sequence[str]) -> Options:
-    """The options in front of the build command. Raises ConfigurationError for one that does not exist."""
+def parse_driver(arguments: Sequence[str]) -> DriverOptions:
+    """The options before the build command. Raises ConfigurationError for an unknown option."""
     parser = Parser(
         prog="distcc-auto",
         usage="distcc-auto [OPTION ...] COMMAND [ARGUMENT ...]",
@@ -68,7 +68,7 @@ def parse_driver(arguments: Sequence[str]) -> Options:
     parser.add_argument("--report", action="store_true", help="after the build, tell how many jobs each worker ran")
     parser.add_argument("--launcher", action="store_true", help="for builds that call distplusplus, not distcc")
     parsed = parser.parse_args(arguments)
-    return Options(
+    return DriverOptions(
         dry_run=parsed.dry_run,
         explain=parsed.explain,
         json=parsed.json,

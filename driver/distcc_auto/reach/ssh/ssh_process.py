@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
 from distcc_auto.hosts import SshHost
-from distcc_auto.reach.ssh import client
-from distcc_auto.reach.ssh.client import LocalEnd
+from distcc_auto.reach.ssh import openssh
+from distcc_auto.reach.ssh.local_ends import LocalEnd
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# What is kept of ssh's words: enough for every message that tells why it ended.
+# How much of ssh's words is kept: enough for every message that tells why it ended.
 _MAX_WORDS_BYTES = 32 * 1024
 # A socket's path has at most 107 bytes (unix(7)), and ssh appends up to 17 while it makes the socket.
 _MAX_DIRECTORY_BYTES = 80
@@ -35,17 +35,17 @@ class Progress(Enum):
     ENDED = auto()
 
 
-class Connection:
+class SshProcess:
     """An ssh process, logging in from the moment this is made. Raises OSError when it cannot be started.
 
-    It is in a process group of its own, so that neither Ctrl-C nor the end of the build reaches it, and it is ended by
-    the kernel when this process dies. The directory with its control socket exists until the forwards listen.
+    It has its own process group, so that neither Ctrl-C nor the end of the build reaches it. The kernel ends it when
+    this process dies. The directory with its control socket exists until the forwards listen.
     """
 
     def __init__(
         self, ssh: str, host: SshHost, local: LocalEnd, environ: Mapping[str, str], terminal: int | None
     ) -> None:
-        """With a `terminal` (its descriptor, or -1 for SSH_ASKPASS) ssh may ask there for what it needs."""
+        """With a `terminal` (its descriptor, or -1 for SSH_ASKPASS) ssh may ask for what it needs there."""
         self.started_s = time.monotonic()
         self.progress = Progress.LOGGING_IN
         self.local = local
@@ -54,7 +54,7 @@ class Connection:
         self._terminal = terminal
         self._opener: subprocess.Popen[bytes] | None = None
         self._directory = _make_directory()
-        argv = client.master(ssh, host, self._control_path, may_ask=terminal is not None)
+        argv = openssh.master(ssh, host, self._control_path, may_ask=terminal is not None)
         # BatchMode does not reach the ssh of a jump host.
         never_ask = {} if terminal is not None else {"SSH_ASKPASS_REQUIRE": "never"}
         try:
@@ -76,7 +76,7 @@ class Connection:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What becomes readable when there is something to `advance` to, but for the end of the login."""
+        """These become readable when there is something to `advance` to, except for the end of the login."""
         return (self._stderr, self._ended)
 
     @property
@@ -105,11 +105,11 @@ class Connection:
     def listen(self, local: LocalEnd) -> None:
         """Asks ssh, which has logged in, to open both forwards at `local`.
 
-        Where one of the two had been opened before the other one's port was found busy, it stays; nobody knows it.
+        If one of the two was opened before the other one's port was found taken, it stays open, unused.
         """
         self.local = local
         self.progress = Progress.OPENING
-        argv = client.forward(self._ssh, self._host, self._control_path, local)
+        argv = openssh.forward(self._ssh, self._host, self._control_path, local)
         self._opener = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self._environ
         )
