@@ -11,7 +11,7 @@ The size of the result and the number of blocks are bounded before and while it 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import zstandard
@@ -64,6 +64,14 @@ def compress(data: bytes, compression: pb.CompressionType, level: int = DEFAULT_
     if compression != pb.zstd:
         raise UnknownCompressionError(f"unknown compression type {compression}")
     return _compressor(level).compress(data)
+
+
+def compress_pieces(pieces: Iterable[bytes], level: int = DEFAULT_LEVEL) -> bytes:
+    """A zstd frame of all `pieces` together, made a piece at a time."""
+    compressor = _compressor(level).compressobj()
+    compressed = [compressor.compress(piece) for piece in pieces]
+    compressed.append(compressor.flush())
+    return b"".join(compressed)
 
 
 def unpack(file: pb.File, max_bytes: int) -> bytes:
