@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # The tests wait more than they compute, so more of them than there are CPUs run at once.
 TEST_PROCESSES ?= 6
-PARALLEL := -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n $(TEST_PROCESSES)
 
 .PHONY: help demo test check cluster-test images engine bench clean
 

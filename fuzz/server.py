@@ -17,18 +17,19 @@ with atheris.instrument_imports(include=["distplusplus"]):
     from google.protobuf.message import DecodeError
 
     from distplusplus.compiler import allowed as arguments
+    from distplusplus.compiler.identity import Family, Identity
     from distplusplus.compiler.languages import Language
     from distplusplus.compiler.refusals import NotAllowedError
     from distplusplus.protocol import compression
     from distplusplus.protocol import distplusplus_pb2 as pb
     from distplusplus.protocol.refusals import CallRefused
     from distplusplus.server import command_line as plan
-    from distplusplus.server.compilers import Identity, Program
+    from distplusplus.server.compilers import Program
 
-_PROGRAM = Program("gcc", "/usr/bin/gcc", "/usr/bin/gcc", (0, 0, 0))
+_PROGRAM = Program("gcc", "/usr/bin/gcc", "/usr/bin/gcc")
 _IDENTITIES = {
-    False: Identity(pb.Compiler.GCC, "12.2.0", "x86_64-linux-gnu", ""),
-    True: Identity(pb.Compiler.CLANG, "14.0.6", "x86_64-pc-linux-gnu", ""),
+    False: Identity(Family.GCC, "12.2.0", "x86_64-linux-gnu", ""),
+    True: Identity(Family.CLANG, "14.0.6", "x86_64-pc-linux-gnu", ""),
 }
 _WORDS = [
     "-c",

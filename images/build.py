@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Builds worker and client images. Needs only the standard library and a Docker engine with Buildx.
+"""Builds the images. Needs only the standard library and a Docker engine with Buildx.
 
-The base image comes from a registry where one answers, and else from the distribution's archive
-(images/make-base).
+The base image comes from a registry if one answers, otherwise from the distribution's archive (images/make-base).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 @dataclass(frozen=True)
 class Combination:
-    """One row of combinations.toml: a release's base image and compiler versions."""
+    """One row of combinations.toml: a release's base image, and compiler versions."""
 
     name: str
     base: str

@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
-
-def pytest_configure() -> None:
-    """Undoes that a shell makes its background jobs ignore these signals: every program of a test would inherit it."""
-    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, default)
+# Modules whose tests share something that is slow to start. pytest-xdist runs each in one process.
+_TOGETHER = ("tests/unit/", "tests/integration/server/", "test_secure.py", "test_same_outcome.py", "test_shells.py")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keeps the tests of a module in one process of pytest-xdist if they share a fixture or are very small.
+def pytest_configure(config: pytest.Config) -> None:
+    # A shell makes its background jobs ignore these signals, and every program of a test would inherit that.
+    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, default)
+    # A Unix socket's path holds 107 bytes, and "popen-gw" would take away 8.
+    if hasattr(config, "workerinput"):
+        directory, _, process = config.option.basetemp.rpartition("popen-gw")
+        config.option.basetemp = directory + process
 
-    All other tests are distributed one by one (`--dist loadgroup`) in this order, so the long ones come first.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        if _is_small(item) or _shares_a_fixture(item):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the long tests first, so that a parallel run does not end with a single one."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
-def _is_small(item: pytest.Item) -> bool:
-    return "unit" in item.path.parts and item.get_closest_marker("long") is None
+@pytest.hookimpl(optionalhook=True)  # it is a hook of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Distributes the tests of most integration modules one by one, and those of `_TOGETHER` module by module."""
+    from xdist.scheduler import LoadScopeScheduling
 
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return module if any(part in module for part in _TOGETHER) else nodeid
 
-def _shares_a_fixture(item: pytest.Item) -> bool:
-    """Whether it uses a fixture that is made once per module."""
-    assert isinstance(item, pytest.Function)
-    definitions = item._fixtureinfo.name2fixturedefs.values()
-    return any(definition.scope == "module" for found in definitions for definition in found)
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)

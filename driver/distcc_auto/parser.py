@@ -12,24 +12,24 @@ from distcc_common.errors import ConfigurationError
 
 _EPILOG = """\
 sub-commands:
-  hosts                 ask the hosts and show a table of what they answer
+  hosts                 ask the hosts and print their answers as a table
   shell-init SHELL      print the distcc_build function for bash, zsh or fish
   demo                  build a program over three workers on this machine
-A build command of such a name is reached with `--`: distcc-auto -- hosts
+If a build command has such a name, put `--` before it: distcc-auto -- hosts
 
 environment (also as keys of ~/.config/distcc-auto/config.toml and /etc/distcc-auto/config.toml):
   DISTCC_AUTO_HOSTS     the workers, required; each is [tcp://]HOST[:PORT[:STATS_PORT]],
                         ssh://[USER@]HOST[:SSH_PORT][/PORT[/STATS_PORT]] or grpc://HOST[:PORT] (TLS: grpcs://)
   DISTCC_AUTO_COMPILER_MEMORY               MiB per compiler, 0 for no limit (1024)
-  DISTCC_AUTO_EARLY_LOCAL_JOBS              local jobs beside workers (0)
+  DISTCC_AUTO_EARLY_LOCAL_JOBS              local jobs while there are workers (0)
   DISTCC_AUTO_FALLBACK_LOCAL_JOBS           local jobs without a worker, 0 forbids (CPUs)
-  DISTCC_AUTO_PREPROCESSOR_SATURATION_JOBS  jobs waiting beyond the slots (CPUs)
+  DISTCC_AUTO_PREPROCESSOR_SATURATION_JOBS  jobs in excess of the slots (CPUs)
   DISTCC_AUTO_CONNECT_TIMEOUT               seconds to reach a host (5)
-  DISTCC_AUTO_ANSWER_TIMEOUT                seconds for its answer (10)
-  DISTCC_AUTO_TUNNEL_TIMEOUT                seconds for SSH tunnels to come up (15)
+  DISTCC_AUTO_ANSWER_TIMEOUT                seconds after that for its answer (10)
+  DISTCC_AUTO_TUNNEL_TIMEOUT                seconds for opening SSH tunnels (15)
 
-exit status: that of the build, 128+n when signal n ended it, 126 or 127 when it cannot be started;
-  96 for a wrong configuration or a missing tool, 97 without a worker when no local job may run or fits in memory
+exit status: that of the build, 128+n if signal n ended it, 126 or 127 if it cannot be started;
+  96 for a wrong configuration or a missing tool, 97 if there is no worker and no local job may run or fits in memory
 """
 
 
@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, **others: Any) -> None:
         super().__init__(prog=prog, allow_abbrev=False, **others)
-        self.add_argument("--verbose", action=_Verbose, help="trace every step, as DCCSH_DEBUG=1 does")
+        self.add_argument("--verbose", action=_Verbose, help="trace every step; same as DCCSH_DEBUG=1")
 
     def error(self, message: str) -> NoReturn:
         raise ConfigurationError(f"{message} ({self.prog} --help tells more)")
@@ -62,10 +62,10 @@ def parse_driver(arguments: Sequence[str]) -> DriverOptions:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"distcc-auto {__version__}")
-    parser.add_argument("--dry-run", action="store_true", help="ask the workers, show command and environment, stop")
-    parser.add_argument("--explain", action="store_true", help="ask the workers, show why each gets its slots, stop")
-    parser.add_argument("--json", action="store_true", help="show --explain or --dry-run as JSON")
-    parser.add_argument("--report", action="store_true", help="after the build, tell how many jobs each worker ran")
+    parser.add_argument("--dry-run", action="store_true", help="ask the workers, print command and environment, exit")
+    parser.add_argument("--explain", action="store_true", help="ask the workers, print why each gets its slots, exit")
+    parser.add_argument("--json", action="store_true", help="print --explain or --dry-run as JSON")
+    parser.add_argument("--report", action="store_true", help="after the build, print how many jobs each worker ran")
     parser.add_argument("--launcher", action="store_true", help="for builds that call distplusplus, not distcc")
     parsed = parser.parse_args(arguments)
     return DriverOptions(

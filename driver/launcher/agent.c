@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "launcher.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SOCKET "agent.sock"
-/* The socket has this name until it listens. */
-#define NEW_SOCKET "agent.new"
+/* agent/runtime.py has the same suffixes. A socket has the second one until it listens. */
+#define SOCKET_SUFFIX ".sock"
+#define NEW_SUFFIX ".new"
 #define BACKLOG 4096
 
 static uid_t own_uid(void)
@@ -55,11 +56,11 @@ static int runtime_directory(char *into, size_t size)
 }
 
 /* The address of a socket in the runtime directory. 0, or -1 with errno if its path is too long. */
-static int address_of(const char *directory, const char *name, struct sockaddr_un *address)
+static int address_of(const char *directory, const char *name, const char *suffix, struct sockaddr_un *address)
 {
     memset(address, 0, sizeof *address);
     address->sun_family = AF_UNIX;
-    int length = snprintf(address->sun_path, sizeof address->sun_path, "%s/%s", directory, name);
+    int length = snprintf(address->sun_path, sizeof address->sun_path, "%s/%s%s", directory, name, suffix);
     if (length < (int)sizeof address->sun_path)
         return 0;
     errno = ENAMETOOLONG;
@@ -77,22 +78,22 @@ static int connect_to(const struct sockaddr_un *address)
     if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 &&
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == own_uid())
         return fd;
+    int error = errno;
     close(fd);
+    errno = error;
     return -1;
 }
 
-/* A socket that listens at `address`; compiles queue in its backlog while the agent starts. -1 with errno. */
-static int listen_at(const char *directory, const struct sockaddr_un *address)
+/* A socket that listens at `address`; compiles queue in its backlog while the agent starts. `new` is its address until
+ * then. -1 with errno. */
+static int listen_at(const struct sockaddr_un *new, const struct sockaddr_un *address)
 {
-    struct sockaddr_un new;
-    if (address_of(directory, NEW_SOCKET, &new))
-        return -1;
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    unlink(new.sun_path);
-    if (bind(fd, (struct sockaddr *)&new, sizeof new) == 0 && chmod(new.sun_path, 0600) == 0 &&
-        listen(fd, BACKLOG) == 0 && rename(new.sun_path, address->sun_path) == 0)
+    unlink(new->sun_path);
+    if (bind(fd, (const struct sockaddr *)new, sizeof *new) == 0 && chmod(new->sun_path, 0600) == 0 &&
+        listen(fd, BACKLOG) == 0 && rename(new->sun_path, address->sun_path) == 0)
         return fd;
     int error = errno;
     close(fd);
@@ -100,15 +101,38 @@ static int listen_at(const char *directory, const struct sockaddr_un *address)
     return -1;
 }
 
-/* Starts the agent, and connects to it. -1 after a message. */
-static int start_agent(const char *directory, const struct sockaddr_un *address)
+/* Removes sockets on which nobody listens: of agents that were killed, as with their container. */
+static void remove_dead_sockets(const char *directory)
+{
+    DIR *entries = opendir(directory);
+    struct sockaddr_un address;
+    const struct dirent *entry;
+    while (entries && (entry = readdir(entries))) {
+        size_t length = strlen(entry->d_name), suffix = strlen(SOCKET_SUFFIX);
+        if (length < suffix || strcmp(entry->d_name + length - suffix, SOCKET_SUFFIX) ||
+            address_of(directory, entry->d_name, "", &address))
+            continue;
+        int fd = connect_to(&address);
+        if (fd >= 0)
+            close(fd);
+        else if (errno == ECONNREFUSED)
+            unlink(address.sun_path);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+/* Starts the agent of the view called `name`, and connects to it. The caller holds the lock. -1 after a message. */
+static int start_agent(const char *directory, const char *name, const struct sockaddr_un *address)
 {
     char program[PATH_MAX];
+    struct sockaddr_un new;
     if (!find_agent(program)) {
         say("cannot find %s (is it installed beside %s?); compiling locally", AGENT_PROGRAM, self_path());
         return -1;
     }
-    int listener = listen_at(directory, address);
+    remove_dead_sockets(directory);
+    int listener = address_of(directory, name, NEW_SUFFIX, &new) ? -1 : listen_at(&new, address);
     pid_t child = listener < 0 ? -1 : fork();
     if (child == 0) {
         setsid();
@@ -129,14 +153,18 @@ static int start_agent(const char *directory, const struct sockaddr_un *address)
 /* A connection to the agent, which is started if none runs. -1 after a message. */
 int connect_agent(void)
 {
-    char directory[PATH_MAX - 64], lock_path[PATH_MAX];
+    char directory[PATH_MAX - 64], lock_path[PATH_MAX], name[VIEW_NAME_BYTES];
     struct sockaddr_un address;
+    if (view_name(name)) {
+        say("cannot tell this view of the system from others: /proc: %s; compiling locally", strerror(errno));
+        return -1;
+    }
     if (!runtime_directory(directory, sizeof directory)) {
         say("%s is not a directory of this user's alone (mode 0700); compiling locally", directory);
         return -1;
     }
-    if (address_of(directory, SOCKET, &address)) {
-        say("%s/%s: %s; compiling locally", directory, SOCKET, strerror(errno));
+    if (address_of(directory, name, SOCKET_SUFFIX, &address)) {
+        say("the agent's socket in %s: %s; compiling locally", directory, strerror(errno));
         return -1;
     }
     int fd = connect_to(&address);
@@ -152,7 +180,7 @@ int connect_agent(void)
     }
     fd = connect_to(&address); /* another launcher may have started it while we waited for the lock */
     if (fd < 0)
-        fd = start_agent(directory, &address);
+        fd = start_agent(directory, name, &address);
     close(lock);
     return fd;
 }

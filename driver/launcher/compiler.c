@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,11 +16,16 @@
 static struct stat self;
 static char self_name[PATH_MAX];
 
-/* Finds out which program this is. 0, or -1 with errno. */
+/* Finds out which program this is; without /proc, by the name that the kernel was told. 0, or -1 with errno. */
 int find_self(void)
 {
-    ssize_t length = readlink("/proc/self/exe", self_name, sizeof self_name - 1);
-    return length < 0 || stat("/proc/self/exe", &self) < 0 ? -1 : 0;
+    const char *name = "/proc/self/exe";
+    if (readlink(name, self_name, sizeof self_name - 1) < 0) {
+        name = (const char *)getauxval(AT_EXECFN);
+        if (!name || !realpath(name, self_name))
+            return -1;
+    }
+    return stat(name, &self);
 }
 
 const char *self_path(void)
@@ -116,6 +122,7 @@ void find_compiler(char **words, struct command *command)
     if (has_path && !is_self(words[0])) {
         command->compiler = words[0];
     } else if (strcmp(name, "distplusplus") && find_in_path(name, found)) {
+        refuse_ccache(words);
         command->compiler = found;
     } else {
         say("no compiler '%s' in PATH besides this program (install it, or add its directory to PATH)", name);

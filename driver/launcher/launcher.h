@@ -9,7 +9,9 @@
  *
  *   main.c          what the command line asks for
  *   compiler.c      finds the real compiler, and becomes it
+ *   ccache.c        keeps ccache from taking this program for the compiler
  *   agent.c         connects to the agent; binds its socket when none runs
+ *   view.c          names the agent's socket: one agent for each view of the system
  *   new_agent.c     becomes the agent
  *   conversation.c  sends the request and obeys the answers
  *   packets.c       sends and receives one packet
@@ -55,6 +57,7 @@
 
 #define MAX_PACKET_BYTES (128 * 1024)
 
+#define VIEW_NAME_BYTES sizeof "agent-01234567"
 #define AGENT_PROGRAM "distplusplus-agent"
 #define DEPTH_VARIABLE "DISTPLUSPLUS_DEPTH"
 #define EXIT_TROUBLE 1
@@ -92,8 +95,14 @@ int find_in_path(const char *name, char *into);
 void find_compiler(char **words, struct command *command);
 void run_compiler(const struct command *command) __attribute__((noreturn));
 
+/* ccache.c */
+void refuse_ccache(char **arguments);
+
 /* agent.c */
 int connect_agent(void);
+
+/* view.c */
+int view_name(char into[VIEW_NAME_BYTES]);
 
 /* new_agent.c */
 int find_agent(char *into);

@@ -95,7 +95,7 @@ int main(int argc, char **argv)
     int status = EXIT_TROUBLE;
     int closed = fill_standard_descriptors();
     if (argc < 1 || find_self()) {
-        say("cannot read /proc/self/exe: %s", strerror(errno));
+        say("cannot find out which program this is: %s", strerror(errno));
         return EXIT_TROUBLE;
     }
     if (strcmp(base_name(argv[0]), "distplusplus") == 0) {

@@ -1,16 +1,21 @@
-/* Becoming the agent, in a new process that keeps nothing of the build which happens to be the first. */
+/* Becoming the agent, in a new process that inherits nothing of the build which happens to be the first. */
 #define _GNU_SOURCE
 #include "launcher.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+extern char **environ;
 
 #define LISTENER 3
 
@@ -42,10 +47,10 @@ static void close_from(int first)
         close(fd);
 }
 
-/* The agent outlives the shell whose `ulimit` was meant for one build. */
+/* Limits that a shell sets for one build; where it set the hard ones, the agent is for such builds (view.c). */
 static void lift_limits(void)
 {
-    static const int limited[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE};
+    static const int limited[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC};
     struct rlimit limit;
     for (size_t index = 0; index < sizeof limited / sizeof *limited; index++) {
         if (getrlimit(limited[index], &limit) == 0) {
@@ -55,12 +60,53 @@ static void lift_limits(void)
     }
 }
 
+/* Makes it a process like others to the scheduler and the out-of-memory killer. What the user may not do stays as it
+ * was, and is part of the agent's name where it matters. */
+static void become_ordinary(void)
+{
+    unsigned char processors[1024]; /* 8192, the most that Linux knows; it takes those that there are */
+    const struct sched_param parameters = {0};
+    memset(processors, 0xff, sizeof processors);
+    syscall(SYS_sched_setaffinity, 0, sizeof processors, processors);
+    sched_setscheduler(0, SCHED_OTHER, &parameters);
+    setpriority(PRIO_PROCESS, 0, 0);
+    int score = open("/proc/self/oom_score_adj", O_WRONLY);
+    if (score >= 0) {
+        write_all(score, "0", 1);
+        close(score);
+    }
+    umask(077);
+}
+
+/* Ignored and blocked signals survive execve(): nohup(1) would keep the agent from ending. */
+static void reset_signals(void)
+{
+    sigset_t none;
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Whether the agent must not have this variable: it is about this build alone, about Python, or about the locale, which
+ * decides how Python and compilers write. */
+static int is_dropped(const char *variable)
+{
+    static const char *const names[] = {"LD_PRELOAD=", "FAKEROOTKEY=", "MAKEFLAGS=", "MFLAGS=", "LANG=", "LANGUAGE=",
+                                        DEPTH_VARIABLE "=", "LC_", "PYTHON"};
+    for (size_t index = 0; index < sizeof names / sizeof *names; index++)
+        if (strncmp(variable, names[index], strlen(names[index])) == 0)
+            return 1;
+    return 0;
+}
+
 static void drop_variables(void)
 {
-    static const char *const dropped[] = {"LD_PRELOAD",   "FAKEROOTKEY", "PYTHONHOME", "PYTHONPATH",
-                                          DEPTH_VARIABLE, "MAKEFLAGS",   "MFLAGS"};
-    for (size_t index = 0; index < sizeof dropped / sizeof *dropped; index++)
-        unsetenv(dropped[index]);
+    char **kept = environ;
+    for (char **entry = environ; *entry; entry++)
+        if (!is_dropped(*entry))
+            *kept++ = *entry;
+    *kept = NULL;
 }
 
 /* Becomes the agent, with `listener` as descriptor 3. It keeps no pipe, terminal or directory of the build. */
@@ -78,6 +124,8 @@ void become_agent(int listener, const char *program, const char *directory)
     close_from(LISTENER + 1);
     drop_variables();
     lift_limits();
+    become_ordinary();
+    reset_signals();
     if (chdir("/") < 0)
         _exit(127);
     execl(program, program, "--listen-fd=3", (char *)NULL);

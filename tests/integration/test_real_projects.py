@@ -13,6 +13,8 @@ from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration.addresses import NETWORK, NOBODY
 from tests.integration.sandbox import MASQUERADE_PATH, PATH, JobCount, Sandbox
 
+pytestmark = pytest.mark.long
+
 _LUA_SCRIPT = """
 local words = {}
 for word in ("one two three"):gmatch("%a+") do words[#words + 1] = word:upper() end

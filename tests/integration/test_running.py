@@ -70,6 +70,15 @@ def test_signal_to_the_driver_ends_the_build(number: signal.Signals, cluster: Sa
     assert not (cluster.work / "half").exists()
 
 
+def test_what_the_build_leaves_behind_in_its_first_milliseconds_is_ended(cluster: Sandbox) -> None:
+    """The build itself sends the signal, as early as anything can."""
+    early = "( setsid sleep 1000 & ); kill -TERM $PPID; sleep 1000"
+    for _ in range(10):
+        done = cluster.distcc_auto("sh", "-c", early)
+        assert done.returncode == 128 + signal.SIGTERM, done
+        assert cluster.processes() == []
+
+
 def test_build_that_ignores_the_signal_is_killed(cluster: Sandbox) -> None:
     build = _start_long_build(cluster, "ignoring", "deaf-session")
     build.terminate()

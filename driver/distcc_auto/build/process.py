@@ -1,7 +1,7 @@
 """Runs the build command as a child in our process group, and ends it with us.
 
-The child keeps the terminal, the descriptors and the ignored signals that we were started with, so that an
-interactive build, an outer make's jobserver and nohup work as they would without us.
+The child keeps the terminal, the descriptors and the ignored signals that we were started with. So an interactive
+build, an outer make's jobserver and nohup work as they do without us.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # Python ignores these; the build must not inherit that.
 _RESTORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ)
 
-# Ctrl-C reaches the build from the terminal itself: only one that does not react is told again.
+# Ctrl-C reaches the build from the terminal itself. Only a build that does not react gets the signal from us, too.
 _TERMINAL_REACTION_S = 1.0
-# What make gets to delete half-written targets, before the rest is killed.
+# How long make has to delete half-written targets before what is left is killed.
 _GRACE_S = 5.0
 _POLL_S = 0.05
 
@@ -56,13 +56,14 @@ def _candidates(name: str, environ: Mapping[str, str]) -> list[str]:
 def run(argv: Sequence[str], environ: Mapping[str, str], spared: Collection[int] = ()) -> int:
     """Runs `argv` to its end and returns its exit status, 128+n where signal n ended it.
 
-    A signal that should end us ends the build and all that it started, but not our children `spared` and what those
-    started; then the status is 128+n, too.
+    A signal that should end us ends the build and everything it started, except our children `spared` and what those
+    started. The status is 128+n then, too.
     Raises CommandError when the command cannot be started, KeyboardInterrupt when Ctrl-C has ended the build.
     """
+    # Before the start: what the build leaves behind in its first milliseconds must not get away either.
+    adopt_orphans()
     with _signals() as wakeup, selectors.DefaultSelector() as selector:
         child = _start(argv, environ)
-        _adopt_orphans()
         selector.register(wakeup, selectors.EVENT_READ)
         status: int | None = None
         number: signal.Signals | None = None
@@ -103,7 +104,7 @@ def _exit_status(wait_status: int) -> int:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[socket.socket]:
-    """A socket that brings a byte for each arriving signal that should end us, and when a child of ours ends."""
+    """A socket on which a byte arrives for each signal that should end us, and when a child of ours ends."""
     receiver, sender = socket.socketpair()
     with receiver, sender:
         receiver.setblocking(False)
@@ -125,7 +126,8 @@ def _end_everything(
 ) -> int | None:
     """Ends the build and everything below it; returns the build's exit status, which is `status` once it is known.
 
-    First the signal that we got, for an orderly end; SIGKILL after the grace time or at the second signal.
+    The signal that we got is forwarded first, for an orderly end. SIGKILL follows after the grace time or at the second
+    signal.
     """
     import psutil  # noqa: PLC0415  (only an interrupted build needs it)
 
@@ -137,7 +139,8 @@ def _end_everything(
     forwarded = False
     while True:
         status = _reap(child, status)
-        left = _descendants(own, spared)
+        # Twice: a process that starts another one and ends while they are being listed hides both.
+        left = _descendants(own, spared) or _descendants(own, spared)
         if not left:
             return status
         now_s = time.monotonic()
@@ -152,7 +155,7 @@ def _end_everything(
 
 
 def _descendants(own: psutil.Process, spared: Collection[int]) -> list[psutil.Process]:
-    """All our descendants but for our children `spared` and those below them."""
+    """All our descendants except our children `spared` and those below them."""
     import psutil  # noqa: PLC0415  (only an interrupted build needs it)
 
     found = []
@@ -166,7 +169,7 @@ def _descendants(own: psutil.Process, spared: Collection[int]) -> list[psutil.Pr
 
 
 def _arrived_signal(wakeup: socket.socket) -> signal.Signals | None:
-    """The next signal that should end us, None where there is none."""
+    """The next signal that should end us, None if there is none."""
     with contextlib.suppress(BlockingIOError):
         while (number := wakeup.recv(1)[0]) == signal.SIGCHLD:
             pass
@@ -190,9 +193,9 @@ def _came_from_terminal(number: signal.Signals) -> bool:
         os.close(terminal)
 
 
-def _adopt_orphans() -> None:
-    """Makes us the parent of what loses its parent from now on, so that nothing below the build gets away."""
-    import ctypes  # noqa: PLC0415  (the build is already running while this is imported)
+def adopt_orphans() -> None:
+    """Makes us the parent of descendants that lose theirs from now on, so that nothing below us gets away."""
+    import ctypes  # noqa: PLC0415  (3 ms; --explain and `hosts` do not need it)
 
     pr_set_child_subreaper = 36  # linux/prctl.h
     ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)

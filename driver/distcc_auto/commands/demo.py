@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
+from distcc_auto.build.process import adopt_orphans
 from distcc_auto.demo.loopback import LoopbackWorker
 from distcc_auto.parser import Parser
 from distcc_common import messages
@@ -32,6 +33,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     ).parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit_on_signal)
+    # The workers' processes are ours to wait for when they lose their parents.
+    adopt_orphans()
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="distcc-auto-demo-"))
         program, distcc_dir = os.path.join(directory, "program"), os.path.join(directory, "distcc")
@@ -46,7 +49,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         build_environ = dict(environ) | {
             "DISTCC_AUTO_HOSTS": " ".join(worker.spec for worker in workers),
             "DISTCC_DIR": distcc_dir,
-            "DISTCC_FALLBACK": "0",  # what a worker does not compile shall fail, not be compiled here in silence
+            "DISTCC_FALLBACK": "0",  # a job that no worker compiles fails, rather than being compiled here unnoticed
         }
         driver = [sys.executable, "-m", "distcc_auto"]
         _show("distcc-auto hosts", [*driver, "hosts"], directory, build_environ)

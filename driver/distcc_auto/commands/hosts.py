@@ -16,18 +16,18 @@ _ALL_REFUSED = 1
 
 def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Exit status 0 when at least one host takes jobs, 1 when none does."""
-    parser = Parser(prog="distcc-auto hosts", description="Asks every host and shows what it answers.")
-    parser.add_argument("--json", action="store_true", help="as JSON (docs/json.md)")
+    parser = Parser(prog="distcc-auto hosts", description="Asks every host and prints its answer.")
+    parser.add_argument("--json", action="store_true", help="print JSON (docs/json.md)")
     parser.add_argument(
         "--inventory",
         nargs="?",
         const="",
         metavar="FILE",
-        help="the hosts of FILE instead of DISTCC_AUTO_HOSTS (docs/provisioning.md); without FILE, "
-        f"${inventory.VARIABLE} or inventory.toml beside config.toml",
+        help="use the hosts in FILE instead of DISTCC_AUTO_HOSTS (docs/provisioning.md); default for FILE: "
+        f"${inventory.VARIABLE} or inventory.toml next to config.toml",
     )
-    parser.add_argument("--group", help="of the inventory, the hosts of this group only")
-    parser.add_argument("--entries", action="store_true", help="ask nobody, print what DISTCC_AUTO_HOSTS would hold")
+    parser.add_argument("--group", help="use only this group of the inventory")
+    parser.add_argument("--entries", action="store_true", help="ask no host; print the value for DISTCC_AUTO_HOSTS")
     options = parser.parse_args(arguments)
     if options.group and options.inventory is None:
         raise ConfigurationError("--group goes with --inventory")

@@ -1,4 +1,4 @@
-"""Real `distccd --stats` workers on this machine's loopback, for the demo, the tests and the benchmarks."""
+"""Real `distccd --stats` workers on loopback, for the demo, the tests and the benchmarks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -75,7 +76,7 @@ class LoopbackWorker:
     def start(self) -> None:
         """Starts it and waits until it answers. Raises ConfigurationError with its log when it does not."""
         for _ in range(_ATTEMPTS):
-            # Another process may take a port before distccd does; then it ends at once, and the next pair is tried.
+            # Another process may take a port before distccd does, which then ends at once. The next pair is tried.
             self.distcc_port, self.stats_port = free_ports(self.address, 2)
             self._spawn()
             if self._wait_until_ready():
@@ -84,14 +85,19 @@ class LoopbackWorker:
         raise ConfigurationError(f"distccd does not start on {self.address}:\n{self.log()}")
 
     def stop(self) -> None:
-        """Stops the daemon and the children that it has, by their process group."""
+        """Stops the daemon and returns when everything that it started has ended."""
         process, self._process = self._process, None
         if process is None:
             return
-        _signal_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_TIMEOUT_S)
-        _signal_group(process.pid, signal.SIGKILL)
+        deadline_s = time.monotonic() + _STOP_TIMEOUT_S
+        while (left := _session_members(process.pid)) and time.monotonic() < deadline_s:
+            for member in left:
+                member.end()
+            time.sleep(0.005)
         process.wait()
 
     @property
@@ -161,6 +167,33 @@ def _unprivileged_user() -> pwd.struct_passwd:
     raise ConfigurationError("distccd must not run as root, and there is no user distccd, distcc or nobody")
 
 
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, number)
+@dataclass(frozen=True)
+class _Member:
+    """A process of a daemon's session. Compilers have process groups of their own, but not sessions."""
+
+    pid: int
+    is_zombie: bool
+
+    def end(self) -> None:
+        if not self.is_zombie:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        else:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, os.WNOHANG)
+
+
+def _session_members(session: int) -> list[_Member]:
+    """The processes of a session that still run, or that have ended and wait for us as their parent."""
+    members = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                # What follows the program's name, which may hold anything: state, parent, group, session (proc(5)).
+                state, parent, _, found, *_ = file.read().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        is_zombie = state in (b"Z", b"X")
+        if int(found) == session and (not is_zombie or int(parent) == os.getpid()):
+            members.append(_Member(int(name), is_zombie))
+    return members

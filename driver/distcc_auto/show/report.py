@@ -1,4 +1,4 @@
-"""What ran where: how many jobs each worker completed while the build ran."""
+"""What ran where: how many jobs each worker has completed during the build."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from distcc_auto.settings import Settings
 
 
 def what_ran_where(plan: Plan, configured: Settings) -> Iterator[str]:
-    """One line a worker, from its `dcc_compile_ok` before and after; other clients' jobs are counted, too."""
+    """One line for each worker, from its `dcc_compile_ok` before and after. Jobs of other clients count, too."""
     hosts = [entry.worker.host for entry in plan.workers]
     after = probe(hosts, configured.connect_timeout_s, configured.answer_timeout_s)
     done = [
@@ -25,7 +25,8 @@ def what_ran_where(plan: Plan, configured: Settings) -> Iterator[str]:
             yield f"{name}: unknown, it restarted or does not answer any more"
         else:
             yield f"{name}: {count} jobs, {100 * count / max(total, 1):.0f} %"
-    if plan.workers and not total:
+    # Where a worker cannot be asked any more, nobody knows whether it had jobs.
+    if plan.workers and not total and None not in done:
         yield "no worker got a job: was there anything to compile, and does the build call its compiler through distcc?"
 
 

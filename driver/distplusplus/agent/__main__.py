@@ -22,7 +22,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 _COMPILERS = re.compile(r"(?:[\w.]+-){0,4}(?:gcc|g\+\+|cc|c\+\+|clang|clang\+\+)(?:-[\d.]+)?")
 _STOP_TIMEOUT_S = 10.0
 _EPILOG = """\
-Called through a symbolic link that is named like a compiler, it stands for that compiler.
+If it is called through a symbolic link with the name of a compiler, it stands for that compiler.
 Settings: /etc/distplusplus/distplusplus.toml, ~/.config/distplusplus/distplusplus.toml, DISTPLUSPLUS_* in the
 environment; see distplusplus.toml(5).
 """
@@ -59,9 +59,9 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         "--explain", action="store_true", help="say what would happen to the command that follows, and why"
     )
     parser.add_argument(
-        "--install-symlinks", metavar="DIR", help="make a masquerade directory: links named like compilers"
+        "--install-symlinks", metavar="DIR", help="create a masquerade directory, with links for all compilers"
     )
-    parser.add_argument("--stop", action="store_true", help="end this user's agent when its compiles have ended")
+    parser.add_argument("--stop", action="store_true", help="stop this user's agents when their compiles have finished")
     parser.add_argument("--listen-fd", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.listen_fd is not None:
@@ -132,17 +132,26 @@ def _link(path: str, launcher: str) -> None:
 
 
 def _stop(environ: Mapping[str, str]) -> int:
+    """Ends the agents of all views of the system (see runtime.py) whose sockets are in the same directory."""
     directory = runtime.directory(environ)
     if directory is None:
         raise ConfigurationError("the runtime directory is not this user's alone")
+    stopped = [_stop_agent(path) for path in runtime.sockets(directory)]
+    if not any(stopped):
+        print("distplusplus: no agent runs", file=sys.stderr)
+    return 0
+
+
+def _stop_agent(path: str) -> bool:
+    """False if no agent listens there. Raises ConfigurationError when it does not answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         try:
-            sock.connect(os.path.join(directory, runtime.SOCKET))
+            sock.connect(path)
             sock.send(b"S")
             sock.settimeout(_STOP_TIMEOUT_S)
             sock.recv(1)
         except TimeoutError:
-            raise ConfigurationError(f"the agent does not answer within {_STOP_TIMEOUT_S:g} s") from None
+            raise ConfigurationError(f"the agent at {path} does not answer within {_STOP_TIMEOUT_S:g} s") from None
         except OSError:
-            print("distplusplus: no agent runs", file=sys.stderr)
-    return 0
+            return False
+    return True

@@ -42,8 +42,7 @@ def serve(listener: socket.socket) -> None:
 class _Agent:
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
-        # The launcher binds it beside its place and moves it there once it listens.
-        self._path = os.path.join(os.path.dirname(listener.getsockname()), runtime.SOCKET)
+        self._path = runtime.socket_path(listener.getsockname())
         self._inode = _inode(self._path)
         self._tasks: dict[asyncio.Task[None], LauncherLink] = {}
         self._idle_timeout_s = Settings.idle_timeout_s

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
 
-from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.protocol.refusals import CallRefused as Refused
-from distplusplus.server.compilers import Compilers, Program
-
-_WRAPPERS = frozenset({"ccache", "distcc", "sccache", "icecc", "distplusplus"})
+from distplusplus.compiler.identity import Family, NotACompilerError
+from distplusplus.compiler.identity_cache import IdentityCache
+from distplusplus.compiler.names import WRAPPERS
 
 
 class UnknownCompilerError(Exception):
@@ -31,36 +28,30 @@ class LocalCompiler:
 
 
 class LocalCompilers:
-    """Remembers each compiler for as long as its file does not change."""
+    """Remembers each compiler for as long as its files do not change."""
 
     def __init__(self) -> None:
         # A wrapper that calls the launcher must not be asked by way of us: there the launcher ends at once.
-        self._identify = Compilers((), environment={"DISTPLUSPLUS_DEPTH": "99"})
-        self._known: dict[tuple[str, int, int, int], LocalCompiler] = {}
+        self._identities = IdentityCache({"DISTPLUSPLUS_DEPTH": "99"})
 
-    async def find(self, path: str) -> LocalCompiler:
-        """The compiler at `path`, absolute. Raises UnknownCompilerError."""
-        try:
-            status = os.stat(path)
-        except OSError as error:
-            raise UnknownCompilerError(f"{path}: {error.strerror}") from None
-        stamp = (path, status.st_ino, status.st_mtime_ns, status.st_size)
-        if (known := self._known.get(stamp)) is None:
-            known = self._known[stamp] = await self._ask(path, stamp)
-        return known
+    async def find(self, path: str, search_path: str = os.defpath) -> LocalCompiler:
+        """The compiler at `path`, absolute. `search_path`: the user's PATH, where GCC finds its assembler.
 
-    async def _ask(self, path: str, stamp: tuple[str, int, int, int]) -> LocalCompiler:
-        real = await asyncio.to_thread(os.path.realpath, path)
-        if os.path.basename(real) in _WRAPPERS:
+        Raises UnknownCompilerError.
+        """
+        real_name = os.path.basename(os.path.realpath(path))
+        if real_name in WRAPPERS:
             raise UnknownCompilerError(
-                f"{path} is {os.path.basename(real)}, not a compiler; put it in front: CCACHE_PREFIX=distplusplus"
+                f"{path} is {real_name}, not a compiler; put it in front: CCACHE_PREFIX=distplusplus"
             )
         try:
-            identity = await self._identify.identify(Program(os.path.basename(path), path, real, stamp[1:]))
-        except Refused as refused:
-            raise UnknownCompilerError(str(refused)) from None
-        clang = identity.family == pb.Compiler.CLANG
-        names = _names(os.path.basename(path), os.path.basename(real), identity.target, clang)
+            identity = await self._identities.find(path, search_path)
+        except NotACompilerError as error:
+            raise UnknownCompilerError(f"{path}: {error}") from None
+        if identity.configured_by:
+            raise UnknownCompilerError(f"{path} reads options from {identity.configured_by}, which no server has")
+        clang = identity.family == Family.CLANG
+        names = _names(os.path.basename(path), real_name, identity.target, clang)
         return LocalCompiler(
             path, f"{names[0]} {identity.digest}", names, clang, identity.version, identity.target, identity.digest
         )
@@ -70,7 +61,7 @@ def find_in_path(name: str, path: str) -> str | None:
     """The program `name` in `path`, a value of PATH, passing over what only masquerades as a compiler."""
     for entry in path.split(os.pathsep):
         candidate = os.path.join(entry or ".", name)
-        if os.access(candidate, os.X_OK) and os.path.basename(os.path.realpath(candidate)) not in _WRAPPERS:
+        if os.access(candidate, os.X_OK) and os.path.basename(os.path.realpath(candidate)) not in WRAPPERS:
             return os.path.abspath(candidate)
     return None
 

@@ -1,12 +1,30 @@
-"""Where the agent of this user is: the directory of its socket, lock and log (as in the launcher, agent.c)."""
+"""Where the agents of this user are: the directory of their sockets, lock and log (as in the launcher, agent.c).
+
+There is one agent for each view of the system: for each mount, network and user namespace and root directory, and for
+each nice value, scheduling class and set of hard limits, which an agent cannot change. The launcher makes a socket's
+name from these (view.c), `agent-<8 letters and digits>.sock`, and binds it for the agent, which need not know how.
+"""
 
 from __future__ import annotations
 
+import glob
 import os
 import stat
 from collections.abc import Mapping
 
-SOCKET = "agent.sock"
+_SUFFIX = ".sock"
+# What the launcher binds, and moves to its place once it listens.
+_NEW_SUFFIX = ".new"
+
+
+def socket_path(bound: str) -> str:
+    """Where launchers find the socket that was bound as `bound`."""
+    return bound.removesuffix(_NEW_SUFFIX) + _SUFFIX
+
+
+def sockets(runtime_directory: str) -> list[str]:
+    """The sockets of this user's agents, of all views; some of them may be left over."""
+    return sorted(glob.glob(os.path.join(glob.escape(runtime_directory), f"agent*{_SUFFIX}")))
 
 
 def directory(environ: Mapping[str, str]) -> str | None:

@@ -1,7 +1,7 @@
-"""LZO1X, which distcc's protocol 2 has its bodies in. Pure.
+"""LZO1X, the compression of distcc's protocol 2. Pure.
 
-The driver asks for protocol 1, so this is for distcc clients that were told `,lzo` by hand: it is complete, not fast.
-Format: Documentation/staging/lzo.rst of Linux. What we write are literals only.
+The driver asks for protocol 1, so this is for users who write `,lzo` behind a host: it is complete, not fast.
+Format: Documentation/staging/lzo.rst of Linux. We write literals only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class LzoError(ValueError):
 
 
 def compress(data: bytes) -> bytes:
-    """`data` as an LZO1X stream; nothing becomes nothing, as in distcc."""
+    """`data` as an LZO1X stream. Empty data stays empty, as in distcc."""
     if not data:
         return b""
     if len(data) <= _SHORT:
@@ -78,7 +78,7 @@ class _Decoder:
         return value
 
     def _length(self, bits: int, most: int) -> int:
-        """A length that goes on in further bytes when its bits are all 0."""
+        """A length. If its bits are all 0, it continues in further bytes."""
         if bits:
             return bits
         length = most
@@ -99,10 +99,9 @@ class _Decoder:
         if start < 0:
             raise LzoError("a match before the beginning")
         self._room(length)
-        while length > 0:
-            piece = self._out[start : start + min(length, distance)]
-            self._out += piece
-            length -= len(piece)
+        # It may reach into what it writes: then it repeats the last `distance` bytes.
+        pattern = self._out[start : start + length]
+        self._out += (pattern * (length // len(pattern) + 1))[:length]
 
     def _room(self, count: int) -> None:
         if len(self._out) + count > self._max_bytes:

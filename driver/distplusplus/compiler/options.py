@@ -125,6 +125,7 @@ _RUNS = "changes what the compiler runs"
 _TWO_TARGETS = "compiles for a second target"
 _WORKER_FILES = "reads files of the worker"
 
+_OTHER_ASSEMBLER = "runs an assembler that does not count in the compiler's digest"
 _LISTS = "only lists dependencies"
 _NO_OBJECT = "is not a compile to one object"
 _READS_PROFILE = "reads a profile of this machine"
@@ -329,6 +330,7 @@ TABLE: tuple[Option, ...] = (
     Option("-fmodule", JOINED, _CC, _TEXT, _NO, _MODULES),
     Option("-fno-directives-only", ALONE, _CPP, _NONE, _DROP, local=_TOGETHER),
     Option("-fno-implicit-module", JOINED, _CC, _TEXT, _NO, _MODULES),
+    Option("-fno-integrated-as", ALONE, _DRIVER, _NONE, _OK, local=_OTHER_ASSEMBLER, clang=True),
     Option("-fno-module", JOINED, _CC, _TEXT, _NO, _MODULES),
     Option("-fno-working-directory", ALONE, _CPP, _NONE, _DROP, local=_TOGETHER),
     Option("-foffload", ALONE | JOINED, _CC, _TEXT, _NO, _TWO_TARGETS),
@@ -457,7 +459,8 @@ TABLE: tuple[Option, ...] = (
     Option("-n", ALONE, _LD, _NONE, _OK),
     Option("-no-canonical-prefixes", ALONE, _DRIVER, _NONE, _OK),
     Option("-no-canonical-prefixes=", JOINED, _DRIVER, _TEXT, _NO, _RUNS),
-    Option("-no-integrated-as", ALONE, _DRIVER, _NONE, _OK),
+    Option("-no-integrated-as", ALONE, _DRIVER, _NONE, _OK, clang=False),
+    Option("-no-integrated-as", ALONE, _DRIVER, _NONE, _OK, local=_OTHER_ASSEMBLER, clang=True),
     Option("-no-integrated-cpp", ALONE, _DRIVER, _NONE, _OK, local=_TOGETHER),
     Option("-no-pie", ALONE, _CC, _NONE, _OK),
     Option("-nodefaultlibs", ALONE, _LD, _NONE, _OK),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.capacity import Capacity
 from distplusplus.server.compilers import Compilers
@@ -63,5 +62,5 @@ async def _describe(compilers: Compilers, name: str) -> str:
         identity = await compilers.identify(program)
     except CallRefused as refused:
         return f"not usable: {refused}"
-    family = pb.Compiler.Family.Name(identity.family)
+    family = identity.family.name
     return f"{family} {identity.version} {identity.target} {identity.digest[:12]}  {program.real_path}"

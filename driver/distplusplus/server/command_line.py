@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 from distplusplus.compiler.allowed import Arguments
 from distplusplus.compiler.file_names import check_name, check_output, check_path
+from distplusplus.compiler.identity import Family, Identity
 from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF, PREPROCESSED_OPTION_OF, Language
 from distplusplus.compiler.names import is_gcc_11
 from distplusplus.compiler.options import Extra
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
-from distplusplus.server.compilers import Identity, Program
+from distplusplus.server.compilers import Program
 
 _LINE_MARKER = re.compile(rb'# \d+ "')
 # Written by -fworking-directory, which -g switches on: the second line of GCC's output.
@@ -85,7 +86,7 @@ def make(
             "-S needs outputName: a client without it writes the assembly into an object file",
             "-S",
         )
-    clang = identity.family == pb.Compiler.CLANG
+    clang = identity.family == Family.CLANG
     input_name = _input_name(request.inputFile.name, language, head)
     output = _output(request, arguments, input_name)
     names = (
@@ -156,7 +157,7 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
 
 def _check_directives_only(identity: Identity, language: Language) -> None:
     """Raises CallRefused where -fdirectives-only is not what it is in GCC 11, which wrote it anew."""
-    if identity.family != pb.Compiler.GCC or not is_gcc_11(identity.version):
+    if identity.family != Family.GCC or not is_gcc_11(identity.version):
         raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
             "only GCC 11 or later can expand macros of -fdirectives-only, and this compiler is another one",

@@ -17,13 +17,14 @@ from typing import TypeVar
 
 from distplusplus.compiler import allowed as argument_rules
 from distplusplus.compiler.file_names import check_name
+from distplusplus.compiler.identity import Family, Identity
 from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused, not_allowed
 from distplusplus.server import command_line, job_files
 from distplusplus.server.command_line import CompileCommand
-from distplusplus.server.compilers import Compilers, Identity, Program
+from distplusplus.server.compilers import Compilers, Program, describe
 from distplusplus.server.job_files import Budget, Stop
 from distplusplus.server.server_settings import Settings
 from distplusplus.server.warden_client import Ended, JobDir, WardenClient, settle
@@ -145,7 +146,7 @@ class JobRunner:
         """The command, and the source in pieces. Raises CallRefused, NotAllowedError."""
         check_name(request.inputFile.name)
         _check_expected(request.expectedCompiler, identity, program)
-        checked = argument_rules.check(request.argument, clang=identity.family == pb.Compiler.CLANG)
+        checked = argument_rules.check(request.argument, clang=identity.family == Family.CLANG)
         language = argument_rules.language_of(
             request.language, checked.language, request.inputFile.name, request.compiler
         )
@@ -205,7 +206,7 @@ class JobRunner:
 
 
 def _check_expected(expected: pb.Compiler, identity: Identity, program: Program) -> None:
-    actual = identity.message(program.name)
+    actual = describe(identity, program.name)
     for name in ("family", "version", "target", "digest"):
         wanted, found = getattr(expected, name), getattr(actual, name)
         if wanted and wanted != found:

@@ -18,7 +18,7 @@ from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server import statuses
 from distplusplus.server.access import Tokens
 from distplusplus.server.compile import JobRunner
-from distplusplus.server.compilers import Compilers
+from distplusplus.server.compilers import Compilers, describe
 from distplusplus.server.log import log
 from distplusplus.server.memory import Trimmer
 from distplusplus.server.message_limits import check_fields
@@ -111,7 +111,7 @@ class Service:
             with contextlib.suppress(CallRefused):
                 program, identity = await self._compilers.resolve(request.compiler)
                 answer.compilerSupported = True
-                answer.compilerIdentity.CopyFrom(identity.message(program.name))
+                answer.compilerIdentity.CopyFrom(describe(identity, program.name))
         return answer
 
     async def _reserve(self, request: pb.Reservation, context: Any) -> pb.ReservationAnswer:
@@ -149,7 +149,7 @@ class Service:
         for name in self._compilers.names():
             with contextlib.suppress(CallRefused):
                 program, identity = await self._compilers.resolve(name)
-                description.compiler.append(identity.message(program.name))
+                description.compiler.append(describe(identity, program.name))
         return description
 
     def _user(self, request: pb.Reservation, context: Any) -> str:

@@ -170,7 +170,7 @@ OPTIONS = (
         "log-level",
         _choice(*LOG_LEVELS),
         "warning",
-        "least severity that is logged: " + ", ".join(LOG_LEVELS) + ". A line for each job is info. Default warning",
+        "lowest severity that is logged: " + ", ".join(LOG_LEVELS) + ". Jobs are logged as info. Default warning",
         "LEVEL",
     ),
     _Option(
@@ -198,7 +198,7 @@ OPTIONS = (
         "reservation-timeout",
         _number(float, 0.05, 3600, " seconds"),
         1.0,
-        "free a reservation that was not used for so long. Default 1",
+        "free a reservation that has not been used for this long. Default 1",
         "SECONDS",
         "reservation_timeout_s",
     ),
@@ -206,7 +206,7 @@ OPTIONS = (
         "max-wait",
         _number(float, 0, 3600, " seconds"),
         60.0,
-        "longest that a client may wait for a slot; 0: not at all. Default 60",
+        "longest time that a client may wait for a slot; with 0 it cannot wait. Default 60",
         "SECONDS",
         "max_wait_s",
     ),
@@ -214,7 +214,7 @@ OPTIONS = (
         "transfer-timeout",
         _number(float, 0.1, 86400, " seconds"),
         120.0,
-        "longest that the upload of a job may take. Default 120",
+        "longest time for the upload of a job. Default 120",
         "SECONDS",
         "transfer_timeout_s",
     ),
@@ -222,7 +222,7 @@ OPTIONS = (
         "job-timeout",
         _number(float, 0.1, 86400, " seconds"),
         600.0,
-        "longest that a compiler may run, in time and in CPU time of each process. Default 600",
+        "longest time that a compiler may run, and CPU time of each process. Default 600",
         "SECONDS",
         "job_timeout_s",
     ),
@@ -230,14 +230,14 @@ OPTIONS = (
         "jobs",
         _number(int, 1, 100_000),
         None,
-        "slots. Default: the CPUs that this process may use, fewer while memory is short",
+        "number of slots. Default: the CPUs that this process may use, fewer while memory is short",
         "N",
     ),
     _Option(
         "memory-per-job",
         _number(int, 0, 1 << 20, " MiB"),
         256,
-        "memory that must be free for each further slot; 0: do not look. Default 256",
+        "memory that must be free for each further slot; 0 turns the check off. Default 256",
         "MIB",
         "memory_per_job_mib",
     ),
@@ -286,14 +286,14 @@ OPTIONS = (
         "user",
         str,
         None,
-        "when started as root, the user to become. Default: distplusplus, distccd or nobody, the first there is",
+        "when started as root, the user to switch to. Default: distplusplus, distccd or nobody, the first there is",
         "NAME",
     ),
     _Option(
         "allow",
         _network,
         (),
-        "take only clients in this network, and those of this machine; may be given more than once",
+        "accept only clients in this network and on this machine; may be given more than once",
         "NETWORK",
         many=True,
     ),
@@ -315,27 +315,27 @@ OPTIONS = (
         "tls-client-ca",
         _path,
         None,
-        "take only clients whose certificate is signed by one of these authorities (PEM)",
+        "accept only clients whose certificate is signed by one of these authorities (PEM)",
         "FILE",
     ),
     _Option(
         "token-file",
         _path,
         None,
-        "take only clients that send one of these bearer tokens: a line each, `TOKEN` or `NAME TOKEN`",
+        "accept only clients that send one of these bearer tokens; each line is `TOKEN` or `NAME TOKEN`",
         "FILE",
     ),
     _Option(
         "insecure",
         _switch,
         False,
-        "allow an address that other machines can reach without TLS, tokens and --allow",
+        "allow listening on an address that other machines can reach, without TLS, tokens or --allow",
     ),
     _Option(
         "unconfined",
         _switch,
         False,
-        "keep keys and tokens even though this kernel has no Landlock to hide them from compilers",
+        "use keys and tokens even if this kernel has no Landlock to hide them from compilers",
     ),
     _Option(
         "metrics-address",
@@ -358,7 +358,7 @@ def parser() -> argparse.ArgumentParser:
         prog="distplusplusd",
         description="Compile server with an open protocol (gRPC). Exit status: 0 after SIGTERM,"
         " 96 for settings that cannot work, 1 for a fault.",
-        epilog="Each option can be set in the environment, which takes priority: --job-timeout by"
+        epilog="Each option can be set in the environment, which overrides the option: --job-timeout by"
         " DISTPLUSPLUS_JOB_TIMEOUT, and so on.",
         allow_abbrev=False,
     )
@@ -370,7 +370,7 @@ def parser() -> argparse.ArgumentParser:
             made.add_argument(
                 f"--{option.name}", action=action, metavar=option.metavar, help=option.help, dest=option.key
             )
-    made.add_argument("--check", action="store_true", help="print what would be allowed, and end")
+    made.add_argument("--check", action="store_true", help="print what would be allowed, and exit")
     made.add_argument("--version", action="version", version=f"distplusplusd {__version__}")
     return made
 

@@ -1,1 +1,1 @@
-"""What runs in the worker image: distccd, its statistics with the container's limits, sshd for tunnels."""
+"""The programs of the worker image: distccd, its statistics with the container's limits, and sshd for tunnels."""

@@ -1,4 +1,4 @@
-"""`python3 -m distcc_worker` runs the worker; `python3 -m distcc_worker health` asks the one that runs."""
+"""`python3 -m distcc_worker` runs the worker; `python3 -m distcc_worker health` checks the running one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def health() -> int:
-    """0 when sshd listens (a gateway) or distccd's statistics answer within HEALTH_S; else says why not."""
+    """0 when sshd listens (a gateway) or distccd's statistics answer within HEALTH_S; otherwise prints why not."""
     problem = _sshd_problem() if os.environ.get("DISTCC_WORKER_FORWARD_TO") else _stats_problem()
     if problem:
         print(problem)
@@ -52,7 +52,7 @@ def health() -> int:
 
 
 def _sshd_problem() -> str:
-    # A connection that says nothing would be a line in sshd's log every time.
+    # Not by connecting: sshd would log every connection that says nothing.
     sockets = psutil.net_connections("tcp")
     listening = {c.laddr.port for c in sockets if c.laddr and c.status == psutil.CONN_LISTEN}
     return "" if SSH_PORT in listening else f"no sshd listens on port {SSH_PORT}"
@@ -82,7 +82,7 @@ def _settings() -> WorkerSettings:
 
 
 def _own_networks() -> Iterator[Network]:
-    """The networks of this container's interfaces, loopback left out."""
+    """The networks of this container's interfaces, without loopback."""
     for addresses in psutil.net_if_addrs().values():
         for address in addresses:
             if address.family in (socket.AF_INET, socket.AF_INET6) and address.netmask:

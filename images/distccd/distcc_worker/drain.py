@@ -1,4 +1,4 @@
-"""Ends distccd without losing the jobs it is working on."""
+"""Ends distccd without losing running jobs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ POLL_S = 0.05
 
 
 async def drain(distccd_pid: int, limit_s: float) -> int:
-    """Ends each distccd process as soon as its present job is done; returns how many jobs `limit_s` cut off.
+    """Ends each distccd process as soon as its current job is done; returns how many jobs `limit_s` cut off.
 
-    On SIGTERM distccd kills its whole process group, running compilers included, and its clients compile again
-    themselves. So its parent, which only makes new processes, is killed first. A process that is done with its job
-    takes the next one at once: that one is ended right at its beginning, where its client loses least.
+    On SIGTERM distccd kills its whole process group, including running compilers, and the clients compile again
+    locally. So this first kills the parent, which only starts other processes. A process that finishes its job takes
+    the next one at once; that job is ended right at its start, where its client loses least.
     """
     try:
         parent = psutil.Process(distccd_pid)
-        parent.suspend()  # no process is born between the listing and the kill
+        parent.suspend()  # so that no process starts between the listing and the kill
         jobs = {process: _connections(process) for process in parent.children()}
         parent.kill()
     except psutil.NoSuchProcess:
@@ -37,7 +37,7 @@ async def drain(distccd_pid: int, limit_s: float) -> int:
 
 
 def _end_if_done(process: psutil.Process, connections: frozenset[str]) -> bool:
-    """Whether `process` has ended. It is stopped while it is looked at, so that it takes no job meanwhile."""
+    """Whether `process` has ended. It is stopped during the check, so that it takes no job meanwhile."""
     try:
         process.suspend()
         if connections & _connections(process):
@@ -50,7 +50,7 @@ def _end_if_done(process: psutil.Process, connections: frozenset[str]) -> bool:
 
 
 def _connections(process: psutil.Process) -> frozenset[str]:
-    """The clients that `process` serves. distcc opens a connection for each job."""
+    """The clients that `process` serves. distcc opens one connection per job."""
     try:
         # psutil 6 renamed it; Debian 12 has 5.9, Debian 13 has 7.
         tcp = (getattr(process, "net_connections", None) or process.connections)("tcp")

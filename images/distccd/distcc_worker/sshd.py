@@ -1,4 +1,4 @@
-"""sshd for tunnels: no shell, no terminal, no password, forwarding to named addresses alone."""
+"""sshd for tunnels: no shell, no terminal, no password; forwarding only to named addresses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SSHD = "/usr/sbin/sshd"
 
 
 def config(state_dir: str, user: str, permit_open: Sequence[str]) -> str:
-    """sshd_config(5) for one unprivileged user who may open `permit_open` ("host:port") and do nothing else.
+    """sshd_config(5) for one unprivileged user, who may only forward to `permit_open` ("host:port").
 
     MaxSessions 0 refuses shells, commands and subsystems and still permits forwarding.
     """
@@ -47,13 +47,13 @@ LoginGraceTime 20
 
 
 def prepare(state_dir: str, keys: str, text: str) -> list[str]:
-    """Writes keys and configuration, makes the host key at the first start, and returns sshd's command.
+    """Writes keys and configuration, makes the host key at the first start, and returns the command for sshd.
 
     Raises OSError and subprocess.CalledProcessError.
     """
     host_key = os.path.join(state_dir, "ssh_host_ed25519_key")
     if not os.path.exists(host_key):
-        # In two steps: a container killed in between must not leave half a key behind.
+        # In two steps: a container that is killed in between must not leave half a key.
         fresh = f"{host_key}.new"
         for path in (fresh, f"{fresh}.pub"):
             if os.path.exists(path):

@@ -1,8 +1,8 @@
-"""distccd's statistics with `dcc_free_mem`: what the container's memory limit leaves, not the host's.
+"""distccd's statistics with `dcc_free_mem`: the free memory below the container's limit, not the host's.
 
-distccd 3.4 reports no free memory, and a newer one reports the host's. The front asks distccd's own
-statistics port, adds or lowers that one line and passes everything else on as it is. Clients that ask at the
-same time share one question. A distccd that is being restarted is asked again until `ANSWER_S` has passed.
+distccd 3.4 reports no free memory, and newer versions report the host's. The front asks distccd's own statistics port,
+adds or lowers that one line and passes everything else on unchanged. Clients that ask at the same time share one
+question. While distccd restarts, the front asks again until `ANSWER_S` has passed.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _FREE_MEMORY = re.compile(rb"^(dcc_free_mem[ \t]+)(\d+)", re.MULTILINE)
 
 
 class StatsFrontError(Exception):
-    """Raised when distccd gives no whole answer."""
+    """Raised when distccd gives no complete answer."""
 
 
 def with_free_memory(reply: bytes, free_mib: int) -> bytes:
     """`reply` with `dcc_free_mem` at most `free_mib`, in distccd's own form (`dcc_free_mem N MB`).
 
-    Raises StatsFrontError when `reply` is not one whole answer.
+    Raises StatsFrontError when `reply` is not one complete answer.
     """
     if b"<distccstats>" not in reply or STATS_END not in reply:
         raise StatsFrontError("distccd sent half an answer")
@@ -87,14 +87,14 @@ class StatsFront:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask_until_answered())
         try:
-            # shield: one client that goes away must not cancel the question the others wait for.
+            # shield: a client that disconnects must not cancel the question that others wait for.
             return with_free_memory(await asyncio.shield(self._asking), self._free_memory_mib())
         except StatsFrontError as error:
             body = f"{error}\n".encode()
             return b"HTTP/1.0 503 Service Unavailable\nContent-Type: text/plain\nConnection: close\n\n" + body
 
     async def _ask_until_answered(self) -> bytes:
-        """distccd's whole reply. Raises StatsFrontError."""
+        """distccd's complete reply. Raises StatsFrontError."""
         problem = f"distccd did not answer within {ANSWER_S:g} s"
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_S):
@@ -111,7 +111,7 @@ class StatsFront:
         raise StatsFrontError(problem)
 
     async def _ask(self) -> bytes:
-        # Not a StreamReader, which throws an answer away when the connection is reset behind it.
+        # Not a StreamReader, which discards an answer when a connection reset follows it.
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
             connection.setblocking(False)

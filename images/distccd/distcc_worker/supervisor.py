@@ -1,4 +1,4 @@
-"""Starts distccd, its statistics front and sshd, starts again what dies, and ends all of them in order."""
+"""Starts distccd, its statistics front and sshd, restarts what dies, and ends all of them in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from distcc_worker.stats_front import StatsFront
 from distcc_worker.worker_settings import DISTCCD_STATS_PORT, JOB_PORT, STATS_PORT, WorkerSettings
 
 RESTART_S = 0.5
-# A program that lives shorter than this has not worked; after so many of them in a row it is given up.
+# A program that ends sooner than this has not worked; after so many such ends in a row, the worker gives up.
 SHORT_LIFE_S = 2.0
 SHORT_LIVES = 5
 
@@ -27,14 +27,14 @@ _log = logging.getLogger("distcc-worker")
 
 @dataclass
 class KeptProgram:
-    """A program that is started again whenever it ends by itself."""
+    """A program that is restarted whenever it ends by itself."""
 
     name: str
     command: list[str]
     process: asyncio.subprocess.Process | None = None
 
     async def keep_running(self) -> str:
-        """Returns, with the reason, only when the program ends at once again and again."""
+        """Returns the reason, but only after the program has repeatedly ended at once."""
         short_lives = 0
         while True:
             began = time.monotonic()
@@ -42,13 +42,13 @@ class KeptProgram:
                 *self.command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
             )
             status = await self.process.wait()
-            # distccd's other processes outlive it, and hold the port that the next one needs.
+            # distccd's other processes outlive it and keep the port that the next one needs.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             short_lives = short_lives + 1 if time.monotonic() - began < SHORT_LIFE_S else 0
             _log.warning("%s ended (%s)", self.name, _how(status))
             if short_lives == SHORT_LIVES:
-                return f"{self.name} ended {SHORT_LIVES} times right after its start, last with {_how(status)}"
+                return f"{self.name} ended {SHORT_LIVES} times right after its start, the last time with {_how(status)}"
             await asyncio.sleep(RESTART_S)
 
     def running_pid(self) -> int | None:
@@ -89,7 +89,7 @@ async def supervise(settings: WorkerSettings, state_dir: str) -> int:
     if distccd and (pid := distccd.running_pid()):
         cut_off = await drain(pid, settings.drain_s)
         _log.info("distccd has ended; jobs cut off: %d", cut_off)
-    # sshd goes last: the jobs that were just finished may have come through it.
+    # sshd ends last: jobs that have just finished may have come through it.
     for program in programs:
         if program.running_pid() and program.process:
             with contextlib.suppress(ProcessLookupError):
@@ -101,7 +101,7 @@ async def supervise(settings: WorkerSettings, state_dir: str) -> int:
 def distccd_command(settings: WorkerSettings) -> list[str]:
     allow = [word for network in settings.allow for word in ("--allow", str(network))]
     return [
-        # Where memory runs out, the kernel shall take a compiler, not what keeps the worker alive.
+        # When memory runs out, the kernel must kill a compiler, not the supervisor.
         "choom",
         "-n",
         "500",
@@ -124,7 +124,7 @@ def distccd_command(settings: WorkerSettings) -> list[str]:
 
 
 def permit_open(settings: WorkerSettings) -> list[str]:
-    """What a tunnel may reach: the gateway's target, or the two ports of the distccd here."""
+    """What a tunnel may reach: the gateway's target, or the two ports of this worker's distccd."""
     if settings.forward_to:
         return [settings.forward_to]
     names = ("localhost", "127.0.0.1", "[::1]")

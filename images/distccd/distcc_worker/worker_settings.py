@@ -20,14 +20,14 @@ LOG_LEVELS = ("critical", "error", "warning", "notice", "info", "debug")
 
 
 class WorkerSettingsError(Exception):
-    """Raised when a variable is missing or malformed; the text names it."""
+    """Raised when a variable is missing or malformed; the message names it."""
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """`allow` always holds the loopback networks: the health check, the tunnels and the statistics use them.
+    """`allow` always contains the loopback networks: health check, tunnels and statistics use them.
 
-    With `forward_to` ("host:port") this is a gateway: sshd alone, which forwards to that address only.
+    With `forward_to` ("host:port") this is a gateway: only sshd runs, and forwards only to that address.
     """
 
     allow: tuple[Network, ...]
@@ -45,7 +45,7 @@ def read(
     mounted_keys: str = "",
     root: str = "/",
 ) -> WorkerSettings:
-    """The settings in `env`. `own_networks` is what "attached" means; `root` stands for / as in `limits`.
+    """The settings in `env`. "attached" stands for `own_networks`; `root` replaces / as in `limits`.
 
     Raises WorkerSettingsError.
     """
@@ -86,6 +86,8 @@ def _allow(text: str, own_networks: Callable[[], Iterable[Network]]) -> list[Net
             networks.extend(own_networks())
         elif word != "loopback":
             try:
+                if "%" in word:
+                    raise ValueError(f"'{word}' has a zone (%), which a list of clients cannot have")
                 networks.append(ipaddress.ip_network(word))
             except ValueError as error:
                 raise WorkerSettingsError(f"DISTCC_WORKER_ALLOW: {error}") from None
@@ -93,7 +95,7 @@ def _allow(text: str, own_networks: Callable[[], Iterable[Network]]) -> list[Net
 
 
 def _jobs(env: Mapping[str, str], root: str) -> tuple[int, str]:
-    """distccd's --jobs: the CPUs that the container may use, cut to what fits its memory limit."""
+    """distccd's --jobs and the reason: the CPUs that the container may use, limited by its memory."""
     asked = _number(env, "DISTCC_WORKER_JOBS", 0)
     if asked:
         return asked, "DISTCC_WORKER_JOBS"
@@ -101,7 +103,7 @@ def _jobs(env: Mapping[str, str], root: str) -> tuple[int, str]:
     job_memory_mib = _number(env, "DISTCC_WORKER_JOB_MEMORY", 512)
     limit_mib = limits.memory_limit_mib(root)
     if limit_mib is not None and job_memory_mib and limit_mib // job_memory_mib < cpu.cpus:
-        return max(limit_mib // job_memory_mib, 1), f"memory limit {limit_mib} MiB, {job_memory_mib} MiB a job"
+        return max(limit_mib // job_memory_mib, 1), f"memory limit {limit_mib} MiB, {job_memory_mib} MiB per job"
     return cpu.cpus, cpu.reason
 
 
@@ -116,7 +118,7 @@ def _number(env: Mapping[str, str], name: str, default: int) -> int:
 
 def _check_address(text: str) -> None:
     host, _, port = text.rpartition(":")
-    # The text goes into sshd_config, where white space or a pattern would permit more than one address.
+    # The text goes into sshd_config, where white space or a pattern would permit further addresses.
     plain = host.replace("-", "").replace(".", "").replace("_", "")
     if not (plain.isascii() and plain.isalnum() and port.isascii() and port.isdigit()):
         raise WorkerSettingsError(f"DISTCC_WORKER_FORWARD_TO={text}: must be HOST:PORT")

@@ -21,9 +21,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def long_compiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LongCompiles]:
-    """Begun by the first test of this directory; one of the last looks at them."""
+    """Compiles that have just begun."""
     with begun(tmp_path_factory.mktemp("long")) as compiles:
         yield compiles
 

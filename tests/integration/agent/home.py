@@ -109,6 +109,10 @@ class Home:
         path = self.runtime / "agent.log"
         return path.read_text() if path.exists() else ""
 
+    def sockets(self) -> list[Path]:
+        """Where agents of this home listen."""
+        return sorted(self.runtime.glob("agent-*.sock"))
+
     def agents(self) -> list[psutil.Process]:
         """The agents of this home that run, by the log that they write to."""
         found = []

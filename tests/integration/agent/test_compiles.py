@@ -191,6 +191,7 @@ def test_what_stays_here_has_the_same_outcome(home: Home, command: tuple[str, ..
     assert home.done() == 0
 
 
+@pytest.mark.long
 def test_objects_of_a_real_project_are_those_made_here(home: Home, lua: Path) -> None:
     tree = home.work / "lua"
     shutil.copytree(lua / "src", tree)

@@ -179,6 +179,7 @@ def _is_script(process: subprocess.Popen[str]) -> bool:
     return command == "gcc"
 
 
+@pytest.mark.long
 def test_a_long_compile_is_not_cut(long_compiles: LongCompiles) -> None:
     """Neither by the launcher nor by the agent or the bridge, which all have deadlines for those who say nothing."""
     until(long_compiles.are_long, "a long time", 2 * LONG_S)

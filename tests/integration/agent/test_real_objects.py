@@ -13,6 +13,8 @@ import pytest
 from tests.integration.agent.home import LAUNCHER, Home, finish
 from tests.integration.agent.test_compiles import sections
 
+pytestmark = pytest.mark.long
+
 # Each of the projects is built whole elsewhere; a few files of each will do here.
 _STEP = {"lua": 17, "leveldb": 24}
 

@@ -17,6 +17,8 @@ from tests.integration.sandbox import Sandbox
 from tests.integration.server.authority import Authority
 from tests.integration.server.harness import Server, until
 
+pytestmark = pytest.mark.long
+
 _FILES = 4
 TOKEN = "token"  # noqa: S105  (the name of a file)
 CA = {"ca": "ca.pem"}
@@ -238,7 +240,7 @@ def test_no_token_is_on_a_command_line_or_in_a_log(alone: Home, sandbox: Sandbox
     done = sandbox.distcc_auto("--verbose", "sh", "-c", "ps -ewwo args; env", env={"DISTCC_AUTO_HOSTS": address})
     assert done.returncode == 0, done
     seen = done.stdout + done.stderr + alone.log + secured.servers["token"].log
-    assert "bridge.main" in seen
+    assert "distplusplus.bridge" in seen
     assert "correct-horse" not in seen
 
 

@@ -109,6 +109,7 @@ def _start_build(sandbox: Sandbox, cable: Cable, fake: Path, far: Server, hosts:
     return sandbox.start([*cable.in_client, "sh", "-c", command], env=environ)
 
 
+@pytest.mark.long
 def test_silent_servers_lose_their_jobs_in_time_and_the_one_that_lives_keeps_its_own(
     alone: Home, sandbox: Sandbox, cable: Cable, fake: Path, far: Server, stopped: Server, near: Server
 ) -> None:

@@ -69,6 +69,12 @@ class User:
         path = self.runtime / "agent.log"
         return path.read_text() if path.exists() else ""
 
+    @property
+    def socket(self) -> Path:
+        """Where the agent listens."""
+        (path,) = self.runtime.glob("agent-*.sock")
+        return path
+
     def agents(self) -> list[psutil.Process]:
         found = []
         for process in psutil.process_iter():
@@ -113,7 +119,7 @@ def test_two_users_at_once_have_an_agent_each(users: tuple[User, User]) -> None:
         status = user.runtime.lstat()
         assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (user.uid, 0o700)
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in user.runtime.iterdir()}
-        assert modes == dict.fromkeys(("agent.sock", "agent.log", "lock"), 0o600)
+        assert modes == dict.fromkeys((user.socket.name, "agent.log", "lock"), 0o600)
 
 
 def test_neither_reaches_stops_or_reads_the_others(users: tuple[User, User]) -> None:
@@ -121,7 +127,7 @@ def test_neither_reaches_stops_or_reads_the_others(users: tuple[User, User]) -> 
     alice.compile()
     (agent,) = alice.agents()
     theirs = {"DISTPLUSPLUS_RUNTIME_DIR": str(alice.runtime)}
-    for path in (alice.runtime / "agent.log", alice.runtime / "agent.sock", Path(f"/proc/{agent.pid}/environ")):
+    for path in (alice.runtime / "agent.log", alice.socket, Path(f"/proc/{agent.pid}/environ")):
         assert "Permission denied" in bob.run("cat", str(path), capable=False).stderr
     assert bob.run("ls", str(alice.runtime), capable=False).returncode != 0
     assert bob.run("sh", "-c", f"kill -9 {agent.pid}").returncode != 0
@@ -153,8 +159,8 @@ def test_an_agent_whose_directory_was_opened_takes_orders_from_its_own_user_only
     alice.compile()
     (agent,) = alice.agents()
     alice.runtime.chmod(0o777)
-    (alice.runtime / "agent.sock").chmod(0o777)
-    assert bob.run("python3", "-c", _KNOCK, str(alice.runtime / "agent.sock")).returncode == 0
+    alice.socket.chmod(0o777)
+    assert bob.run("python3", "-c", _KNOCK, str(alice.socket)).returncode == 0
     until(lambda: f"a launcher of user {bob.uid}" in alice.log, "the agent to refuse it")
     assert agent.is_running()
     # A directory in which others may have put things is not used any more, by its owner either.
@@ -192,7 +198,7 @@ def test_what_another_user_planted_is_refused_and_the_compile_is_done_here(users
     listener = None
     if kind != "file":
         ids = ("--reuid", str(bob.uid), "--regid", str(bob.uid), "--clear-groups")
-        command = ("setpriv", *ids, *_CAPABILITY, "python3", "-c", _LISTEN, str(planted / "agent.sock"))
+        command = ("setpriv", *ids, *_CAPABILITY, "python3", "-c", _LISTEN, str(planted / "agent-planted.sock"))
         listener = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=bob.environ)
         assert listener.stdout
         assert listener.stdout.readline() == b"listens\n"
@@ -203,7 +209,7 @@ def test_what_another_user_planted_is_refused_and_the_compile_is_done_here(users
         assert alice.run(LAUNCHER, "--stop").returncode == 96
         listener.communicate(timeout=20)
         assert listener.returncode == 0, "somebody connected to the planted socket"
-        assert sorted(path.name for path in planted.iterdir()) == ["agent.sock"]
+        assert sorted(path.name for path in planted.iterdir()) == ["agent-planted.sock"]
 
 
 def test_a_planted_runtime_directory_of_the_session_is_passed_over(users: tuple[User, User]) -> None:
@@ -240,9 +246,9 @@ def test_a_launcher_does_not_talk_to_an_agent_of_another_user(users: tuple[User,
     alice, _ = users
     alice.compile()
     (agent,) = alice.agents()
+    path = alice.socket
     agent.send_signal(signal.SIGTERM)
     until(lambda: not alice.agents(), "the agent to end")
-    path = alice.runtime / "agent.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         sock.bind(str(path))  # ours: root's
         os.chown(path, alice.uid, alice.uid)

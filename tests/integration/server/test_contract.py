@@ -219,8 +219,9 @@ def test_waiters_are_served_round_the_users(start: Callable[..., Server]) -> Non
 
 
 def test_a_waiter_that_leaves_takes_no_slot(start: Callable[..., Server]) -> None:
-    client = start("--jobs", "1", "--reservation-timeout", "0.4").client()
-    client.reserve(pb.Reservation(), timeout=5)
+    # A slot that is given to a call that has left stays taken for a minute.
+    client = start("--jobs", "1", "--reservation-timeout", "60").client()
+    request = client.request()
     waiting = client.reserve.future(pb.Reservation(waitMs=30_000), timeout=40)
 
     def capacity() -> pb.Capacity:
@@ -230,7 +231,8 @@ def test_a_waiter_that_leaves_takes_no_slot(start: Callable[..., Server]) -> Non
     until(lambda: capacity().queuedReservations == 1, "the call to wait")
     waiting.cancel()
     until(lambda: capacity().queuedReservations == 0, "the call to leave")
-    until(lambda: capacity().reservedSlots == 0, "the slot to be free")
+    assert client.distribute(request, timeout=60).returnCode == 0
+    assert capacity().reservedSlots == 0
 
 
 def test_expected_compiler(client: Client) -> None:

@@ -23,6 +23,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from distplusplus.protocol import distplusplus_pb2 as pb
 from tests.integration.server.harness import PROGRAM, Server, ended, endless, refused, until
 
+pytestmark = pytest.mark.long
+
 Code = grpc.StatusCode
 Start = Callable[..., Server]
 

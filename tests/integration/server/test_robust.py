@@ -21,6 +21,8 @@ from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from tests.integration.server.harness import HELLO, Client, Server, SlowLink, endless, refused, until
 
+pytestmark = pytest.mark.long
+
 Code = grpc.StatusCode
 
 

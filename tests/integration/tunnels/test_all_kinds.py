@@ -16,6 +16,8 @@ from tests.integration.addresses import loopback
 from tests.integration.agent.home import running_server
 from tests.integration.tunnels.lab import DISTCC_AUTO, Lab, Sshd
 
+pytestmark = pytest.mark.long
+
 # Every job that no worker takes fails the build.
 _ONLY_THERE = {"DISTCC_FALLBACK": "0"}
 

@@ -14,6 +14,8 @@ from tests.integration.tunnels.lab import Lab, Running, Sshd, wait_until
 from tests.integration.tunnels.network import WORKER_ADDRESS, Cable
 from tests.integration.tunnels.test_loss import distccd_behind
 
+pytestmark = pytest.mark.long
+
 WAIT = ("sh", "-c", "echo building; exec sleep 60; : {jobs}")
 
 

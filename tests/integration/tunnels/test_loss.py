@@ -11,9 +11,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from distcc_auto.demo.loopback import LoopbackWorker
 from tests.integration.tunnels.lab import Lab, Running, Sshd, wait_until
 from tests.integration.tunnels.network import WORKER_ADDRESS, Cable
+
+pytestmark = pytest.mark.long
 
 # Compiles until it is told to stop, and fails when one compilation fails.
 BUILD = """

@@ -43,3 +43,10 @@ def test_a_worker_that_restarted_or_went_away_is_unknown(monkeypatch: pytest.Mon
 def test_no_job_on_any_worker_gets_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = report_of(monkeypatch, [ready("a", 10)], {"a": ready("a", 10)})
     assert "does the build call its compiler through distcc?" in lines[-1]
+
+
+def test_no_hint_where_a_worker_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = Refused(TcpHost("a", text="a"), Phase.CONNECT, "refused", "start it")
+    lines = report_of(monkeypatch, [ready("a", 10), ready("b", 0)], {"a": gone, "b": ready("b", 0)})
+    assert len(lines) == 2
+    assert "does the build call" not in "".join(lines)

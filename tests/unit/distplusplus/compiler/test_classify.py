@@ -95,6 +95,10 @@ def test_single_compiles_are_recognised(command: str, source: str, output: str, 
         ("gcc -c a.c -x c++", "behind the input"),
         ("gcc -v -c a.c", "tell about the compiler's run"),
         ("gcc -Wa,-al=x.lst -c a.c", "assembler"),
+        ("gcc -fdebug-prefix-map=@a=b.s -c a.c", "not known here to be safe"),
+        ("gcc -ffile-prefix-map=@a=b.s -c a.c", "not known here to be safe"),
+        ("gcc -mllvm=-x -c a.c", "without a check"),
+        ("gcc -mcpu=native+crc -c a.c", "CPU of the worker"),
     ],
 )
 def test_what_cannot_be_done_elsewhere_says_why(command: str, reason: str) -> None:
@@ -125,6 +129,14 @@ def test_write_dependencies_is_another_name_of_MD() -> None:  # the option's nam
     found = compile_of("gcc --write-dependencies -c a.c -o b.o")
     assert found.preprocess == ("--write-dependencies", "a.c", "-MF", "b.d", "-MQ", "b.o", "-E")
     assert found.remote == ("-c",)
+
+
+def test_an_assembler_that_is_not_clangs_own_is_not_in_its_digest() -> None:
+    for option in ("-fno-integrated-as", "-no-integrated-as"):
+        found = classified(f"clang {option} -c a.c", clang=True)
+        assert isinstance(found, Local)
+        assert "digest" in found.reason
+    assert isinstance(classified("clang -fintegrated-as -c a.c", clang=True), Compile)
 
 
 def test_questions_to_the_compiler_take_no_slot() -> None:

@@ -7,15 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distplusplus.compiler import allowed as arguments
+from distplusplus.compiler.identity import Family, Identity
 from distplusplus.compiler.languages import Language
 from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server import command_line as plan
-from distplusplus.server.compilers import Identity, Program
+from distplusplus.server.compilers import Program
 
-GCC = Identity(pb.Compiler.GCC, "12.2.0", "x86_64-linux-gnu", "")
-CLANG = Identity(pb.Compiler.CLANG, "14.0.6", "x86_64-pc-linux-gnu", "")
+GCC = Identity(Family.GCC, "12.2.0", "x86_64-linux-gnu", "")
+CLANG = Identity(Family.CLANG, "14.0.6", "x86_64-pc-linux-gnu", "")
 MARKED = b'# 0 "src/hello.c"\n# 0 "<built-in>"\n'
 WITH_DIRECTORY = b'# 0 "src/hello.c"\n# 1 "/home/u//"\n'
 
@@ -24,7 +25,7 @@ def made(options: str = "-c", identity: Identity = GCC, head: bytes = MARKED, **
     fields = {"cwd": "/home/u", "inputFile": pb.File(name="hello.c"), "furtherOutputs": True} | fields
     request = pb.CompileRequest(**fields)  # type: ignore[arg-type]
     checked = arguments.check(options.split(), clang=identity is CLANG)
-    program = Program("cc", "/usr/bin/cc", "/usr/bin/cc", (0, 0, 0))
+    program = Program("cc", "/usr/bin/cc", "/usr/bin/cc")
     return plan.make(request, checked, Language.C, program, identity, head, "/job/w")
 
 
@@ -53,7 +54,7 @@ def test_clang_is_told_the_directory_unless_the_user_tells_it() -> None:
 def test_macros_are_left_to_gcc_11_and_later_alone() -> None:
     assert "-fdirectives-only" in made(directivesOnly=True).argv
     assert "-fdirectives-only" not in made().argv
-    for identity in (CLANG, Identity(pb.Compiler.GCC, "10.2.1", "x86_64-linux-gnu", "")):
+    for identity in (CLANG, Identity(Family.GCC, "10.2.1", "x86_64-linux-gnu", "")):
         with pytest.raises(CallRefused, match="GCC 11"):
             made(identity=identity, directivesOnly=True)
 
@@ -69,7 +70,7 @@ def test_outputs() -> None:
 
 def test_an_old_gcc_cannot_be_told_where_the_profile_is() -> None:
     with pytest.raises(CallRefused, match="GCC 11"):
-        made("-fprofile-arcs -c", Identity(pb.Compiler.GCC, "10.2.1", "x", ""))
+        made("-fprofile-arcs -c", Identity(Family.GCC, "10.2.1", "x", ""))
     with pytest.raises(CallRefused, match="together"):
         made("-fprofile-arcs -fstack-usage -c")
 
