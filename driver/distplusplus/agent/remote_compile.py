@@ -17,7 +17,7 @@ from distplusplus.agent.local_compilers import LocalCompiler, LocalCompilers, Un
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.notices import Notices
 from distplusplus.agent.preprocess.preprocessor import Preprocessor, Text
-from distplusplus.agent.preprocess.unexpanded import Sources
+from distplusplus.agent.preprocess.sources import Sources
 from distplusplus.agent.servers.protocol import (
     JobRefusedError,
     PreparedCompile,
@@ -128,7 +128,9 @@ class _RemoteCompile:
         self._command = command
         self._compiler = compiler
         self._notice = notice
-        self._preprocessor = Preprocessor(link, command, request.directory, settings, shared.preprocessing)
+        self._preprocessor = Preprocessor(
+            link, command, request.directory, settings, shared.preprocessing, shared.sources
+        )
 
     async def run(self) -> None:
         """Raises CompileLocallyError, NoFallbackError, LauncherGoneError, BadRequestError."""
@@ -175,7 +177,7 @@ class _RemoteCompile:
     async def _preprocess(self, workers: tuple[RemoteWorker, ...]) -> Text:
         """In the form that all of these workers take. Raises CompileLocallyError, LauncherGoneError."""
         if self._settings.expand_macros == "server" and all(worker.expands_macros for worker in workers):
-            return await self._preprocessor.for_servers(self._shared.sources)
+            return await self._preprocessor.for_servers()
         return await self._preprocessor.in_full()
 
     def _prepared(self, text: Text) -> PreparedCompile:
