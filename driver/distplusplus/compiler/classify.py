@@ -75,11 +75,17 @@ class Compile:
     # For the server: without input and output, and without what preprocessing used up.
     remote: tuple[str, ...]
     clang: bool
-    further_outputs: bool
+    # The further files that it writes.
+    extras: frozenset[Extra]
     # Whether the names that __builtin_FILE gives must be mapped, which only the local clang can do.
     maps_names: bool = False
     # The level of -Wimplicit-fallthrough at which comments count, which only a text with unexpanded macros has; or 0.
     fallthrough: int = 0
+
+    @property
+    def further_outputs(self) -> bool:
+        """Whether it writes more than the output."""
+        return bool(self.extras)
 
 
 @dataclass
@@ -162,7 +168,7 @@ def classify(
         leaves_macros=leaves_macros,
         remote=remote,
         clang=clang,
-        further_outputs=bool(extras),
+        extras=extras,
         maps_names=maps_names,
         fallthrough=fallthrough,
     )
