@@ -7,6 +7,7 @@ last, so that nothing is written through one. Reading is confined by Landlock: w
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,12 +21,15 @@ from distplusplus.compiler.search_path import system_root
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
+from distplusplus.server.job_files import Stop
 
 _MAX_TABLES: Final = 64
 _MAX_INPUTS: Final = 200_000
 _MAX_JOB_INPUTS: Final = 40_000
 _DIGEST_BYTES: Final = 32
 _TABLE_NAME_BYTES: Final = 16
+# The names of what a compile writes, in the job's own directory.
+OUTPUT, DEPENDENCIES = "o", "d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +42,20 @@ class Input:
 
 
 class Tables:
-    """What clients have described before, so that they need not do it again."""
+    """What clients have described before, so that they need not do it again. May be used by several threads."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._tables: OrderedDict[tuple[str, bytes], dict[int, Input]] = OrderedDict()
 
     def inputs(self, owner: str, job: pb.HeaderJob) -> list[Input] | None:
         """The inputs of a job; None if one of them is not known. Raises CallRefused."""
         if len(job.table) != _TABLE_NAME_BYTES or len(job.input) > _MAX_JOB_INPUTS:
             raise _malformed("table or number of inputs")
+        with self._lock:
+            return self._inputs(owner, job)
+
+    def _inputs(self, owner: str, job: pb.HeaderJob) -> list[Input] | None:
         key = owner, bytes(job.table)
         table = self._tables.setdefault(key, {})
         self._tables.move_to_end(key)
@@ -71,14 +80,14 @@ class Laid:
     directory: str
     recorded_directory: str
     root: str
-    output: str
-    dependencies: str | None
+    input_bytes: int
 
 
-def store_contents(store: Store, owner: str, job: pb.HeaderJob, max_bytes: int) -> None:
+def store_contents(store: Store, owner: str, job: pb.HeaderJob, max_bytes: int, stop: Stop) -> None:
     """Keeps what came with a job. Raises CallRefused, compression.CompressionError."""
     left = max_bytes
     for content in job.content:
+        stop.check()
         data = b"".join(compression.iter_unpacked(content.file, left))
         left -= len(data)
         try:
@@ -102,6 +111,7 @@ def lay(
     inputs: Sequence[Input],
     program: str,
     path: str,
+    stop: Stop,
     *,
     clang: bool,
 ) -> Laid:
@@ -113,9 +123,13 @@ def lay(
     for entry in inputs:
         if not entry.digest and not entry.target:
             os.makedirs(root + entry.path, exist_ok=True)
+    size = 0
     for entry in inputs:
         if entry.digest:
-            _write(root + entry.path, _content(store, owner, entry.digest))
+            stop.check()
+            data = _content(store, owner, entry.digest)
+            size += len(data)
+            _write(root + entry.path, data)
     for entry in inputs:
         if entry.target:
             _link(root, entry)
@@ -123,17 +137,17 @@ def lay(
     recorded = root + _checked_path(request.cwd)
     if not os.path.isdir(recorded) or not os.path.samefile(recorded, directory):
         raise _malformed("working directory that is not among the inputs")
-    output, dependencies = os.path.join(path, "o"), os.path.join(path, "d") if job.dependencies else None
+    output, dependencies = os.path.join(path, "w", OUTPUT), os.path.join(path, "w", DEPENDENCIES)
     argv = (
         program,
         *(argument.replace(ROOT_MARK, root) for argument in _own_map_first(request.argument)),
         *system_root(root, clang=clang),
-        *(("-MF", dependencies) if dependencies else ()),
+        *(("-MF", dependencies) if job.dependencies else ()),
         "-S" if job.assembly else "-c",
         job.source.replace(ROOT_MARK, root),
         *("-o", output),
     )
-    return Laid(argv, directory, recorded, root, output, dependencies)
+    return Laid(argv, directory, recorded, root, size)
 
 
 def _own_map_first(arguments: Sequence[str]) -> Iterator[str]:

@@ -28,16 +28,18 @@ from distcc_common.errors import ConfigurationError
 from distplusplus.cas.store import Store
 from distplusplus.protocol import methods
 from distplusplus.protocol.refusals import CallRefused
-from distplusplus.server import check
-from distplusplus.server.access import TokenInterceptor, tls_credentials
+from distplusplus.server import check, memory
+from distplusplus.server.access import Tokens
 from distplusplus.server.compile import JobRunner
 from distplusplus.server.compilers import Compilers
 from distplusplus.server.confinement import landlock_abi
+from distplusplus.server.gate import Gate
 from distplusplus.server.header_runner import HeaderRunner
 from distplusplus.server.log import configure, log
 from distplusplus.server.privileges import account, become, user_name
 from distplusplus.server.rpc import Service
 from distplusplus.server.server_settings import Settings, is_local, load
+from distplusplus.server.tls import tls_credentials
 from distplusplus.server.warden_client import WardenClient, choose_parent
 from distplusplus.server.worker import Worker
 
@@ -49,6 +51,8 @@ _ANSWERS_GRACE_S = 2.0
 _OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_send_message_length", -1),
+    # Identity alone: a compressed message would be inflated before anyone could look at it.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     ("grpc.max_concurrent_streams", 1000),
     # A client whose machine vanished is noticed after 20 s; one that ends is noticed at once.
     ("grpc.keepalive_time_ms", 10_000),
@@ -100,6 +104,7 @@ def _start(settings: Settings) -> int:
         warden = WardenClient(parent, settings.job_memory_mib * _MIB, settings.max_output_bytes, who)
     except OSError as error:
         raise ConfigurationError(f"--job-dir: {error}") from error
+    memory.keep_no_large_blocks()
     if who:
         become(who)
         log.info("runs as user %s", who.name)
@@ -124,19 +129,13 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
     background: set[asyncio.Task[object]] = set()
     try:
         await warden.connect()
-        tokens = TokenInterceptor(settings.token_file) if settings.token_file else None
+        tokens = Tokens(settings.token_file) if settings.token_file else None
         compilers = Compilers(settings.compiler_dirs)
         worker = Worker(settings)
-        service = Service(
-            settings,
-            worker,
-            compilers,
-            JobRunner(settings, compilers, warden),
-            tokens,
-            _header_runner(settings, compilers, warden),
-        )
+        runner = JobRunner(settings, compilers, warden)
+        service = Service(worker, compilers, runner, tokens, _header_runner(settings, compilers, warden, runner))
         server = grpc.aio.server(
-            interceptors=[tokens] if tokens else [],
+            interceptors=[Gate(settings.allow, tokens)],
             options=[
                 *_OPTIONS,
                 ("grpc.max_receive_message_length", settings.max_input_bytes + _MESSAGE_OVERHEAD_BYTES),
@@ -217,21 +216,28 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> None:
             log.info("listens on %s:%d", address.rpartition(":")[0], port)
 
 
-def _header_runner(settings: Settings, compilers: Compilers, warden: WardenClient) -> HeaderRunner | None:
-    """None where header jobs are not wanted, or nothing would keep their sources from reading what they like."""
-    if settings.header_store is None:
+def _header_runner(
+    settings: Settings, compilers: Compilers, warden: WardenClient, runner: JobRunner
+) -> HeaderRunner | None:
+    """None where header jobs are not wanted, or nothing would keep their sources from reading what they like.
+
+    Raises ConfigurationError.
+    """
+    directory = settings.header_store
+    if directory is None:
         return None
     if not landlock_abi():
         log.warning("no header jobs: this kernel has no Landlock, so a source could read every file of the server")
         return None
     try:
-        os.makedirs(settings.header_store, mode=0o700, exist_ok=True)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"--header-store {settings.header_store}: {error.strerror}") from error
-    if not os.access(settings.header_store, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"--header-store {settings.header_store}: user {user_name()} cannot write there")
+        raise ConfigurationError(f"--header-store {directory}: {error.strerror}") from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"--header-store {directory}: user {user_name()} cannot write there")
     size_bytes = settings.header_store_mib * _MIB
-    return HeaderRunner(settings, compilers, warden, Store(settings.header_store, size_bytes, size_bytes // 2))
+    store = Store(directory, size_bytes, size_bytes // 2)
+    return HeaderRunner(settings, compilers, warden, runner, store)
 
 
 async def _identify_all(compilers: Compilers) -> None:

@@ -16,6 +16,7 @@ from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.header_job import Laid, Tables, lay, missing, store_contents
+from distplusplus.server.job_files import Stop
 
 TABLE = bytes(16)
 CONTENT = b"int x;\n"
@@ -44,7 +45,7 @@ def laid(store: Store, directory: Path, *inputs: pb.HeaderJob.Input, cwd: str = 
     found = Tables().inputs("me", described)
     assert found is not None
     directory.mkdir(exist_ok=True)
-    return lay(store, "me", request, found, "/usr/bin/gcc", str(directory), clang=False)
+    return lay(store, "me", request, found, "/usr/bin/gcc", str(directory), Stop(), clang=False)
 
 
 def test_a_table_is_remembered_by_owner_and_name() -> None:
@@ -132,11 +133,11 @@ def test_missing_contents_are_named_once_and_belong_to_their_owner(store: Store)
 def test_a_content_must_have_its_digest_and_fit(store: Store) -> None:
     given = pb.HeaderJob.Content(digest=bytes(32), file=compression.pack("", b"x", pb.zstd))
     with pytest.raises(CallRefused, match="digest"):
-        store_contents(store, "me", pb.HeaderJob(content=[given]), 100)
+        store_contents(store, "me", pb.HeaderJob(content=[given]), 100, Stop())
     large = b"x" * 60
     many = [pb.HeaderJob.Content(digest=hashlib.sha256(large).digest(), file=compression.pack("", large, pb.zstd))] * 2
     with pytest.raises(compression.TooLargeError):
-        store_contents(store, "me", pb.HeaderJob(content=many), 100)
+        store_contents(store, "me", pb.HeaderJob(content=many), 100, Stop())
 
 
 @given(st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=33), st.text(max_size=20)), max_size=5))
