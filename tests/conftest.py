@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import hypothesis
 import pytest
 
 # Modules whose tests share something that is slow to start. pytest-xdist runs each in one process.
@@ -17,6 +18,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, default)
+    # On a busy machine an example takes longer than the 200 ms that hypothesis allows; pytest has a time limit.
+    hypothesis.settings.register_profile("busy", deadline=None)
+    hypothesis.settings.load_profile("busy")
     # A Unix socket's path holds 107 bytes, and "popen-gw" would take away 8.
     if hasattr(config, "workerinput"):
         directory, _, process = config.option.basetemp.rpartition("popen-gw")
