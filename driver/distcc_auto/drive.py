@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from distcc_auto import settings
-from distcc_auto.build import environment, process
-from distcc_auto.build.command import PlacedCommand, place_jobs
+from distcc_auto.build import advice, build_tree, environment, process
+from distcc_auto.build.command import PlacedCommand, build_place, place_jobs
 from distcc_auto.plan import Plan, make_plan
 from distcc_auto.reach.open import open_reach
 from distcc_auto.survey import take_survey
@@ -63,9 +63,11 @@ def _drive(
         messages.say(line)
     plan = make_plan(survey.workers, configured, limits.memory())
     placed = place_jobs(command, plan.jobs, environ) if command else None
-    make_environment = environment.for_launcher if options.launcher else environment.for_distcc
-    changes = make_environment(plan, placed, environ)
-    for note in changes.notes:
+    if options.launcher:
+        changes = environment.for_launcher(plan, placed, environ, list(build_tree.links_to(environ, "distplusplus")))
+    else:
+        changes = environment.for_distcc(plan, placed, environ, list(build_tree.links_to(environ, "distcc")))
+    for note in (*changes.notes, *_advice(command, plan, options, environ)):
         messages.say(note)
     if placed is None or not options.is_run:
         from distcc_auto.show import explain  # noqa: PLC0415  (a build does not need it)
@@ -79,6 +81,19 @@ def _drive(
         for line in report.what_ran_where(plan, configured):
             messages.say(line)
     return status
+
+
+def _advice(command: Sequence[str], plan: Plan, options: DriverOptions, environ: Mapping[str, str]) -> Iterator[str]:
+    """What the build's tree shows that will go wrong on the workers."""
+    place = build_place(command) if command and plan.workers else None
+    if place is None:
+        return
+    tree = build_tree.look(place)
+    if options.launcher:
+        yield from advice.for_launcher(tree, environ)
+    else:
+        loses_files = any(entry.worker.host.returns_object_only for entry in plan.workers)
+        yield from advice.for_distcc(tree, environ, loses_files=loses_files)
 
 
 def _check_options(command: Sequence[str], options: DriverOptions) -> None:

@@ -46,6 +46,8 @@ class TcpHost:
     io_timeout_s: int | None = field(default=None, compare=False)
     # How DISTPLUSPLUS_SERVERS names the worker; None where the launcher cannot use it.
     launcher_server: str | None = field(default=None, compare=False)
+    # Whether a job brings back its object and nothing else, as from every distccd.
+    returns_object_only: bool = field(default=True, compare=False)
     # What of ours listens at this address, None where it is the worker itself.
     stand_in: str | None = field(default=None, compare=False)
     # What the worker's --allow list must include.

@@ -32,15 +32,21 @@ int send_packet(int to, const void *data, size_t size, const int *descriptors, i
     return sent == (ssize_t)size ? 0 : -1;
 }
 
-/* The one descriptor that came with a message, -1 if there is none. The kernel drops what has no room in `control`. */
-static int descriptor_of(struct msghdr *message)
+/* Takes the descriptors that came with a message. `packet` gets one of them. Whether it is the only one, or none came.
+ * The buffer is as large as for one, but where it is padded the kernel puts in another. */
+static int take_descriptors(struct msghdr *message, struct packet *packet)
 {
-    int descriptor = -1;
     struct cmsghdr *header = CMSG_FIRSTHDR(message);
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len >= CMSG_LEN(sizeof descriptor))
-        memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
-    return descriptor;
+    packet->descriptor = -1;
+    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+        return 1;
+    size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof packet->descriptor;
+    for (size_t index = 0; index < count; index++) {
+        if (packet->descriptor >= 0)
+            close(packet->descriptor);
+        memcpy(&packet->descriptor, CMSG_DATA(header) + index * sizeof packet->descriptor, sizeof packet->descriptor);
+    }
+    return count <= 1;
 }
 
 /* Waits for one packet. 1: it is there. 0: the agent has closed the connection. -1: it is silent, or sends nonsense.
@@ -65,15 +71,14 @@ int receive_packet(int from, struct packet *packet)
             continue;
         if (size <= 0)
             return 0;
-        packet->descriptor = descriptor_of(&message);
+        int sound = take_descriptors(&message, packet) && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
         packet->size = (size_t)size;
         packet->bytes[size] = 0;
-        if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-            if (packet->descriptor >= 0)
-                close(packet->descriptor);
-            say("a packet of the agent is too large; compiling locally");
-            return -1;
-        }
-        return 1;
+        if (sound)
+            return 1;
+        if (packet->descriptor >= 0)
+            close(packet->descriptor);
+        say("a packet of the agent is too large; compiling locally");
+        return -1;
     }
 }

@@ -55,6 +55,46 @@ class PlacedCommand:
     note: str | None = None
 
 
+@dataclass(frozen=True)
+class BuildPlace:
+    """Where a build tool works: its directory, and the makefiles that it was told to read."""
+
+    directory: str
+    reads_makefile: bool = False
+    makefiles: tuple[str, ...] = ()
+
+
+def build_place(argv: Sequence[str]) -> BuildPlace | None:
+    """Where the build tool of a command works, None for one that we do not know, such as a shell's script."""
+    start = _tool_index(argv)
+    name, arguments = os.path.basename(argv[start]), list(argv[start + 1 :])
+    if name in _MAKES:
+        return BuildPlace(
+            os.path.join(".", *_option_values(arguments, "C", "--directory")),
+            reads_makefile=True,
+            makefiles=tuple(_option_values(arguments, "f", "--file", "--makefile")),
+        )
+    if name in _NINJAS or (name == "meson" and arguments[:1] == ["compile"]):
+        return BuildPlace(os.path.join(".", *_option_values(arguments, "C")))
+    if name == "cmake" and (directories := _option_values(arguments, "", "--build")):
+        return BuildPlace(directories[0])
+    return None
+
+
+def _option_values(arguments: Sequence[str], letter: str, *names: str) -> list[str]:
+    """All values of an option: -C DIR, -CDIR, --name DIR or --name=DIR."""
+    values: list[str] = []
+    for index, word in enumerate(arguments):
+        following = arguments[index + 1 : index + 2]
+        if word in names or (letter and word == f"-{letter}"):
+            values += following
+        elif joined := [word.removeprefix(f"{name}=") for name in names if word.startswith(f"{name}=")]:
+            values += joined
+        elif letter and word.startswith(f"-{letter}"):
+            values.append(word[2:])
+    return values
+
+
 def place_jobs(argv: Sequence[str], jobs: int, environ: Mapping[str, str]) -> PlacedCommand:
     """The command with `-j jobs` where its build tool takes it.
 

@@ -126,6 +126,8 @@ def _place(host: GrpcHost, result: Mapping[str, Any]) -> TcpHost | Refused:
             distcc_options="",
             io_timeout_s=_IO_TIMEOUT_S,
             launcher_server=host.text,
+            # The bridge itself runs the jobs that make more files.
+            returns_object_only=False,
             stand_in="the bridge",
         )
     cause = result.get("cause", "the process of the bridge has died")

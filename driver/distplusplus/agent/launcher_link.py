@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import stat
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ from typing import Final
 
 MAX_PACKET_BYTES: Final = 64 * 1024
 _MAX_REQUEST_BYTES = 16 << 20
+_STATUS: Final = struct.Struct("=i")
 
 
 class Flag(IntFlag):
@@ -122,13 +124,9 @@ class LauncherLink:
             return None
         _, (fd,) = await self._receive(Packet.COMPILE, 1)
         try:
-            size = os.fstat(fd).st_size
-            if size > _MAX_REQUEST_BYTES:
-                raise BadRequestError(f"a request of {size} bytes")
-            data = os.pread(fd, size, 0)
+            return parse_request(_content(fd, _MAX_REQUEST_BYTES))
         finally:
             os.close(fd)
-        return parse_request(data)
 
     async def preprocess(self, arguments: Iterable[str]) -> Preprocessed:
         """Runs the compiler with these arguments. Raises PacketTooLongError, BadRequestError."""
@@ -139,11 +137,13 @@ class LauncherLink:
         status, (text, messages) = await self._receive(Packet.PREPROCESSED, 2)
         try:
             warned = os.fstat(messages).st_size > 0
-            data = os.pread(text, os.fstat(text).st_size, 0)
+            data = _content(text)
         finally:
             os.close(messages)
             os.close(text)
-        return Preprocessed(data, failed=struct.unpack("=i", status)[0] != 0, warned=warned)
+        if len(status) != _STATUS.size:
+            raise BadRequestError(f"a wait status of {len(status)} bytes")
+        return Preprocessed(data, failed=_STATUS.unpack(status) != (0,), warned=warned)
 
     async def write_file(self, name: str, content_fd: int) -> None:
         """Writes a file, whole or not at all; `name` is relative to the launcher's directory."""
@@ -157,7 +157,7 @@ class LauncherLink:
 
     async def exit(self, status: int) -> None:
         """Ends the launcher."""
-        await self._send(Packet.EXIT + struct.pack("=i", status))
+        await self._send(Packet.EXIT + _STATUS.pack(status))
 
     async def compile_locally(self, *, hold: bool = False) -> None:
         """Lets the launcher become the compiler. `hold`: returns, by LauncherGoneError, when the compiler has ended."""
@@ -264,6 +264,17 @@ def parse_request(data: bytes) -> Request:
         return Request(version, Flag(int(flags)), compiler, directory, arguments, environ)
     except ValueError as error:
         raise BadRequestError(f"not a request: {error}") from None
+
+
+def _content(fd: int, most_bytes: int | None = None) -> bytes:
+    """What a memfd holds. A descriptor of another kind could block whoever reads it. Raises BadRequestError."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or (most_bytes is not None and status.st_size > most_bytes):
+        raise BadRequestError(f"a descriptor of mode {status.st_mode:o} with {status.st_size} bytes")
+    try:
+        return os.pread(fd, status.st_size, 0)
+    except OSError as error:
+        raise BadRequestError(f"a descriptor that cannot be read: {error.strerror}") from None
 
 
 def _close_all(fds: list[int]) -> None:

@@ -27,8 +27,9 @@ def test_it_does_what_it_is_told(sanitized: Path, agent: StandIn, work: Path) ->
     preprocess = Packet(b"P-E\0a.c\0")
     agent.script = [Packet(b"K"), preprocess, Packet(b"Mof the agent"), WRITE, Packet(b"Oout"), Packet(b"Eerr")]
     agent.script.append(exit_with(3))
-    done = run(sanitized, agent, work, *COMPILE)
+    done = run(sanitized, agent, work, *COMPILE, environ={"PWD": "/as/the/shell/has/it"})
     (request,) = agent.requests
+    assert request.environ["PWD"] == "/as/the/shell/has/it"  # noqa: S105
     assert (request.arguments, request.directory, request.compiler) == (COMPILE[1:], str(work), "/usr/bin/gcc")
     (preprocessed,) = agent.preprocessed
     assert preprocessed.status == 0
@@ -59,6 +60,16 @@ def test_a_local_compile_keeps_the_connection_where_it_counts(
     count_sockets.chmod(0o755)
     done = run(sanitized, agent, work, "distplusplus", str(count_sockets))
     assert (done.returncode, done.stdout) == (0, "1\n" if kind == b"Lh" else "0\n")
+
+
+@pytest.mark.parametrize("many", [2, 3])
+def test_a_packet_with_more_descriptors_than_one_is_refused(
+    sanitized: Path, agent: StandIn, work: Path, many: int
+) -> None:
+    """The kernel puts a second one into the buffer for one, which is padded; it would stay open."""
+    agent.script = [Packet(b"Fa.o", (b"content",) * many), exit_with(3)]
+    done = run(sanitized, agent, work, *COMPILE)
+    assert (done.returncode, is_local(work)) == (0, True)
 
 
 @pytest.mark.parametrize(

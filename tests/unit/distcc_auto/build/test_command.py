@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from distcc_auto.build.command import PlacedCommand, place_jobs
+from distcc_auto.build.command import BuildPlace, PlacedCommand, build_place, place_jobs
 
 
 def placed(line: str, **environ: str) -> PlacedCommand:
@@ -117,3 +117,25 @@ def test_a_shell_script_is_not_touched_and_make_learns_from_the_environment(line
 def test_makeflags_of_the_user_are_kept() -> None:
     assert placed("sh -c make", MAKEFLAGS="k").environment["MAKEFLAGS"] == "k -j8"
     assert "MAKEFLAGS" not in placed("sh -c make", MAKEFLAGS="-j3 --jobserver-auth=3,4").environment
+
+
+@pytest.mark.parametrize(
+    ("argv", "place"),
+    [
+        (["make"], BuildPlace(".", True)),
+        (["nice", "make", "-C", "sub", "-j4"], BuildPlace("./sub", True)),
+        (
+            ["make", "-Csub", "--directory=below", "-f", "a.mk", "--file=b.mk"],
+            BuildPlace("./sub/below", True, ("a.mk", "b.mk")),
+        ),
+        (["make", "-C", "/abs"], BuildPlace("/abs", True)),
+        (["ninja", "-C", "build"], BuildPlace("./build")),
+        (["cmake", "--build", "build", "--", "-k"], BuildPlace("build")),
+        (["meson", "compile", "-C", "build"], BuildPlace("./build")),
+        (["cmake", "-S", ".", "-B", "build"], None),
+        (["sh", "-c", "make"], None),
+        (["make", "-C"], BuildPlace(".", True)),
+    ],
+)
+def test_where_a_build_tool_works(argv: list[str], place: BuildPlace | None) -> None:
+    assert build_place(argv) == place

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import pytest
 
 from distcc_auto.answers import Ready
 from distcc_auto.build.command import PlacedCommand
-from distcc_auto.build.environment import for_distcc, for_launcher
+from distcc_auto.build.environment import Environment, for_distcc, for_launcher
 from distcc_auto.hosts import TcpHost
 from distcc_auto.plan import Plan, WorkerSlots, worker_slots
 from distcc_auto.stats import WorkerStats
 
+Make = Callable[[Plan, PlacedCommand | None, Mapping[str, str], Sequence[str]], Environment]
 PLAN = Plan((), 2, "2 wanted", 0)
 
 
@@ -24,6 +27,7 @@ def test_the_build_gets_hosts_prefix_and_pause_and_none_of_our_variables() -> No
         "DISTCC_HOSTS": "localhost/2 --localslots=2",
         "CCACHE_PREFIX": "distcc",
         "DISTCC_PAUSE_TIME_MSEC": "20",
+        "DISTCC_NO_REWRITE_CROSS": "1",
     }
 
 
@@ -68,3 +72,34 @@ def test_the_launcher_gets_the_servers_as_the_user_wrote_them() -> None:
     assert made.changes["DISTPLUSPLUS_SERVERS"] == "grpcs://Worker-2"
     assert made.changes["CMAKE_CXX_COMPILER_LAUNCHER"] == "distplusplus"
     assert made.removed == ("DISTCC_AUTO_HOSTS",)
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("1", "1"), ("", ""), ("0", None)])
+def test_distcc_keeps_the_compilers_name_unless_the_user_wants_it_rewritten(
+    given: str | None, expected: str | None
+) -> None:
+    """distcc takes any value for yes, so that 0 has to be taken away."""
+    environ = {} if given is None else {"DISTCC_NO_REWRITE_CROSS": given}
+    assert environment(None, **environ).get("DISTCC_NO_REWRITE_CROSS") == expected
+
+
+@pytest.mark.parametrize("period", ["0", "", "-5", "0.5", "none", " 00 "])
+def test_a_pause_that_distcc_reads_as_none_is_replaced_and_said(period: str) -> None:
+    made = for_distcc(PLAN, None, {"DISTCC_BACKOFF_PERIOD": period})
+    assert made.changes["DISTCC_BACKOFF_PERIOD"] == "1"
+    assert [note for note in made.notes if f"DISTCC_BACKOFF_PERIOD={period} is replaced by 1" in note]
+
+
+@pytest.mark.parametrize("period", ["1", "+60", " 5s", "9" * 30])
+def test_any_other_pause_stays(period: str) -> None:
+    made = for_distcc(PLAN, None, {"DISTCC_BACKOFF_PERIOD": period})
+    assert ("DISTCC_BACKOFF_PERIOD" in made.changes, made.notes) == (False, ())
+
+
+@pytest.mark.parametrize(("make", "prefix"), [(for_distcc, "distcc"), (for_launcher, "distplusplus")])
+def test_ccache_looks_for_compilers_where_no_links_to_the_front_end_are(make: Make, prefix: str) -> None:
+    environ = {"PATH": "/usr/lib/distcc:/usr/local/bin:/links:/usr/bin"}
+    made = make(PLAN, None, environ, ["/usr/lib/distcc", "/links"]).changes
+    assert (made["CCACHE_PREFIX"], made["CCACHE_PATH"]) == (prefix, "/usr/local/bin:/usr/bin")
+    assert "CCACHE_PATH" not in make(PLAN, None, environ, []).changes
+    assert "CCACHE_PATH" not in make(PLAN, None, environ | {"CCACHE_PATH": "/own"}, ["/links"]).changes
