@@ -18,11 +18,8 @@ _RENEW_S = 30 * 24 * 3600
 
 
 def names(*hostnames: str) -> tuple[str, ...]:
-    """What the certificate is to be valid for, as openssl writes it in subjectAltName. Raises HostError."""
-    try:
-        return tuple(dict.fromkeys(alternative_name(name) for name in hostnames))
-    except ValueError as error:
-        raise HostError(f"no certificate can be made for it: {error}") from None
+    """What the certificate is to be valid for, as openssl writes it in subjectAltName. Raises RefusedText."""
+    return tuple(dict.fromkeys(alternative_name(name) for name in hostnames))
 
 
 def check(host: Host) -> None:

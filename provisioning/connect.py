@@ -64,13 +64,16 @@ def _port_option(destination: str) -> tuple[str, ...]:
 
 
 def ssh_settings(destination: str, ssh_config: str | None = None) -> dict[str, list[str]]:
-    """OpenSSH's settings for `destination`: lower-case keyword -> values. Raises UnreachableError."""
+    """OpenSSH's settings for `destination`: lower-case keyword -> values. Raises HostError."""
     host, _ = split_port(destination)
-    try:
-        ssh_name(host)
-    except ValueError as error:
-        raise UnreachableError(str(error)) from None
-    command = ["ssh", "-G", *(("-F", ssh_config) if ssh_config else ()), *_port_option(destination), "--", host]
+    command = [
+        "ssh",
+        "-G",
+        *(("-F", ssh_config) if ssh_config else ()),
+        *_port_option(destination),
+        "--",
+        ssh_name(host),
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CONNECT_TIMEOUT_S, check=False)
     except FileNotFoundError:
@@ -91,7 +94,7 @@ def connect(
 ) -> Connection:
     """A Connection to `destination`, opened at its first use. `config` holds fab's own options (keys, passwords).
 
-    Raises UnreachableError when ssh does not understand the destination.
+    Raises HostError when ssh does not understand the destination.
     """
     found = ssh_settings(destination, ssh_config)
     if jumps is None:

@@ -24,7 +24,7 @@ class Family:
     """Command lines for sh, run as root. Lists are printed with one package name per line.
 
     `refresh` reads the archive's package lists. `repair` finishes an interrupted installation. `removable` prints those
-    of the given packages that nothing else needs. Those that take package names raise ValueError when a package
+    of the given packages that nothing else needs. Those that take package names raise RefusedText when a package
     manager could take one for an option.
     """
 

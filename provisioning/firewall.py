@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from provisioning.host_errors import HostError
@@ -45,13 +46,10 @@ def close_command(rule: str) -> str:
 
 def _parts(rule: str) -> tuple[str, str, int]:
     """Manager, network and port of a rule, which may come from a record. Raises HostError."""
-    try:
-        manager, network, port = rule.split(" ")
-        if manager not in ("ufw", "firewalld") or not (port.isascii() and port.isdigit()):
-            raise ValueError
-        return manager, client_network(network), int(port)
-    except ValueError:
-        raise HostError(f"its record has a firewall rule of another form: {rule!r}") from None
+    parts = re.fullmatch(r"(ufw|firewalld) (\S+) ([0-9]{1,5})", rule)
+    if not parts:
+        raise HostError(f"its record has a firewall rule of another form: {rule!r}")
+    return parts[1], client_network(parts[2]), int(parts[3])
 
 
 def _firewalld(verb: str, network: str, port: int) -> str:

@@ -2,6 +2,7 @@
 
 HostError
 |-- UnreachableError   no ssh connection, or an unknown host key
+|-- RefusedText        text that must not reach a shell, a unit or a configuration file
 `-- CommandFailed      a command on the host, with its exit code and the last lines of its output
 """
 
@@ -16,6 +17,10 @@ class HostError(Exception):
 
 class UnreachableError(HostError):
     """Raised when ssh cannot reach the host, or must not trust it."""
+
+
+class RefusedText(HostError, ValueError):
+    """Raised for text that has no place in a command, a unit or a configuration file."""
 
 
 class CommandFailed(HostError):

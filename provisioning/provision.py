@@ -11,7 +11,7 @@ from distcc_common.errors import ConfigurationError
 from provisioning import certificate, firewall, packages, record, render, service, software, worker_unit
 from provisioning.daemon_kinds import DISTCCD, DISTPLUSPLUSD, DaemonKind, kind_of, ports_of
 from provisioning.facts import Facts, gather
-from provisioning.host_errors import HostError
+from provisioning.host_errors import HostError, RefusedText
 from provisioning.host_settings import THIS_MACHINE, HostSettings, default_jobs, default_nice
 from provisioning.record import Record
 from provisioning.safe_text import account_name, client_network
@@ -111,7 +111,7 @@ def require_clients(target: Target) -> None:
     if isinstance(target.spec, SshHost) and target.spec.user and target.settings.tunnel_keys:
         try:
             account_name(target.spec.user)
-        except ValueError as error:
+        except RefusedText as error:
             raise ConfigurationError(f"{target.name}: {error}") from None
     if not (target.settings.allow or target.settings.tunnel_keys or isinstance(target.spec, SshHost)):
         raise ConfigurationError(
@@ -133,7 +133,7 @@ def allowed_networks(allow: Sequence[str], client: str) -> tuple[str, ...]:
         try:
             # A link-local address has a zone there, which is the name of an interface of the host.
             own = client_network(client.partition("%")[0])
-        except ValueError:
+        except RefusedText:
             raise HostError(
                 f"its sshd does not say from which address this machine connects: name it instead of {THIS_MACHINE}"
             ) from None
@@ -153,6 +153,7 @@ def check_ports_free(host: Host, ports: Sequence[int]) -> None:
 
 
 def _check_tunnel(host: Host, known: Record, facts: Facts, user: str) -> None:
+    account_name(user)
     if not facts.sshd_includes:
         raise HostError(
             "its sshd does not read /etc/ssh/sshd_config.d/*.conf (OpenSSH before 8.2, or /etc/ssh/sshd_config has no "

@@ -148,7 +148,7 @@ def program_and_settings(text: str) -> tuple[str, UnitSettings]:
 def unit(daemon: DaemonUnit, refused_hardening: Sequence[str], log_namespace: bool) -> str:
     """distcc-worker.service. `refused_hardening` are the entries of HARDENING that systemd on the host refuses.
 
-    Raises ValueError when a word or a network cannot stand in a unit.
+    Raises RefusedText when a word or a network cannot stand in a unit.
     """
     kept = [entry for entry in HARDENING if entry not in refused_hardening]
     refused = [entry for entry in HARDENING if entry in refused_hardening]
@@ -193,7 +193,7 @@ def sshd(user: str, ports: tuple[int, ...]) -> str:
     """sshd_config(5): `user` may open tunnels to distccd with a key of ours, and can do nothing else.
 
     MaxSessions 0 refuses shells, commands and subsystems and still permits forwarding.
-    Raises ValueError when `user` cannot be the name of an account.
+    Raises RefusedText when `user` cannot be the name of an account.
     """
     targets = " ".join(f"{name}:{port}" for name in ("localhost", "127.0.0.1") for port in ports)
     return f"""\

@@ -1,7 +1,7 @@
 """Text from people and hosts on its way to a shell, a unit, a configuration file or a terminal. Pure.
 
 shlex.quote is for the shell. This module is for the places where no quoting exists, or where it has other rules: such
-text is checked, and refused with a ValueError that says what is wrong.
+text is checked, and refused with a RefusedText that says what is wrong.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+
+from provisioning.host_errors import RefusedText
 
 # What useradd(8) of every family takes. In sshd_config(5) none of these characters is a pattern.
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -21,9 +23,9 @@ _NOT_IN_A_HOST = _NOT_IN_A_USER | frozenset("$\\,")
 
 
 def account_name(name: str) -> str:
-    """`name`, which is an account's. Raises ValueError."""
+    """`name`, which is an account's. Raises RefusedText."""
     if not _ACCOUNT.fullmatch(name):
-        raise ValueError(
+        raise RefusedText(
             f"{name!r} cannot be the name of an account (up to 32 small letters, digits, '-' and '_', no digit or '-' "
             "in front)"
         )
@@ -31,47 +33,50 @@ def account_name(name: str) -> str:
 
 
 def client_network(text: str) -> str:
-    """The network or address `text` in its usual form. Raises ValueError, also for an address with a zone."""
+    """The network or address `text` in its usual form. Raises RefusedText, also for an address with a zone."""
     if "%" in text:
-        raise ValueError(f"{text!r} has a zone (%), which means nothing on another host: leave it out")
-    return str(ipaddress.ip_network(text))
+        raise RefusedText(f"{text!r} has a zone (%), which means nothing on another host: leave it out")
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise RefusedText(str(error)) from None
 
 
 def alternative_name(name: str) -> str:
-    """`name` as openssl writes it in subjectAltName: "IP:192.0.2.1", "DNS:worker-1". Raises ValueError."""
+    """`name` as openssl writes it in subjectAltName: "IP:192.0.2.1", "DNS:worker-1". Raises RefusedText."""
     try:
         return f"IP:{ipaddress.ip_address(name.partition('%')[0])}"
     except ValueError:
         if not _HOSTNAME.fullmatch(name):
-            raise ValueError(f"{name!r} is neither an IP address nor a host name") from None
+            raise RefusedText(f"{name!r} is neither an IP address nor a host name") from None
         return f"DNS:{name}"
 
 
 def ssh_name(name: str) -> str:
-    """`name`, which ssh may take as `[user@]host`. Raises ValueError."""
+    """`name`, which ssh may take as `[user@]host`. Raises RefusedText."""
     user, _, host = name.rpartition("@")
     special = _NOT_IN_A_USER & set(user) or _NOT_IN_A_HOST & set(host)
     if special or not host or name.startswith("-") or host.startswith("-") or not name.isprintable() or " " in name:
-        raise ValueError(f"{name!r} cannot be a host for ssh: it holds white space or what a shell would interpret")
+        raise RefusedText(f"{name!r} cannot be a host for ssh: it holds white space or what a shell would interpret")
     return name
 
 
 def package_names(names: Iterable[str]) -> list[str]:
-    """`names`, none of which a package manager could take for an option. Raises ValueError."""
+    """`names`, none of which a package manager could take for an option. Raises RefusedText."""
     found = list(names)
     for name in found:
         if not name or name.startswith("-") or not name.isprintable():
-            raise ValueError(f"{name!r} cannot be the name of a package")
+            raise RefusedText(f"{name!r} cannot be the name of a package")
     return found
 
 
 def unit_word(text: str) -> str:
     """One word of a command line in a unit (systemd.service(5), COMMAND LINES; systemd.syntax(7), Quoting).
 
-    Raises ValueError for control characters: a line end would begin a setting of its own.
+    Raises RefusedText for control characters: a line end would begin a setting of its own.
     """
     if not text.isprintable():
-        raise ValueError(f"{text!r} cannot stand in a unit: it holds a line end or another control character")
+        raise RefusedText(f"{text!r} cannot stand in a unit: it holds a line end or another control character")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if not text or _NEEDS_QUOTES.search(text) else escaped
 

@@ -20,10 +20,7 @@ def text(
     for entry in refused:
         host.warn(f"systemd there refuses {entry}: the service runs without it")
     daemon = (render.distplusplusd if kind is DISTPLUSPLUSD else render.distccd)(program, ports, settings)
-    try:
-        return render.unit(daemon, refused, facts.systemd >= render.LOG_NAMESPACE_SYSTEMD)
-    except ValueError as error:
-        raise HostError(f"its unit cannot be written: {error}") from None
+    return render.unit(daemon, refused, facts.systemd >= render.LOG_NAMESPACE_SYSTEMD)
 
 
 def again(host: Host, facts: Facts, known: Record, program: str | None = None) -> str:

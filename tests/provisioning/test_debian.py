@@ -252,7 +252,7 @@ def test_distplusplusd_is_provisioned_with_tls_and_proved(bare: BareHost, before
     assert re.search(r"by gcc \(.*g\+\+ \(", output)
     assert f'DISTCC_AUTO_HOSTS="grpcs://{bare.address}"' in output
     assert "grpcs://worker-1: unchanged" in bare.fab(*GRPCS, "--no-proof")
-    assert "runs distplusplusd; `fab remove worker-1`" in bare.fab("provision", "worker-1", *GRPC[2:], expect=1)
+    assert "runs distplusplusd; run `fab remove worker-1`" in bare.fab("provision", "worker-1", *GRPC[2:], expect=1)
 
 
 def test_its_key_stays_there_and_its_certificate_is_what_our_configuration_names(

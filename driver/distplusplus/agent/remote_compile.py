@@ -27,9 +27,11 @@ from distplusplus.agent.servers.protocol import (
 )
 from distplusplus.agent.servers.reservations import Job
 from distplusplus.agent.servers.scheduler import NoWorkerError, Scheduler
+from distplusplus.agent.working_directory import recorded_directory
 from distplusplus.compiler import classify as commands
 from distplusplus.compiler import response_files, terminal
 from distplusplus.compiler.classify import Compile, Local
+from distplusplus.compiler.further_outputs import further_output_names
 from distplusplus.compiler.names import compiler_name
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
@@ -99,17 +101,11 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     found = commands.classify(
         request.compiler, expanded, environ, clang=clang, version=compiler.version, for_terminal=for_terminal
     )
-    if isinstance(found, Local):
-        return found
-    try:
-        request.directory.encode()
-    except UnicodeEncodeError:
-        return Local("the directory's name is not UTF-8, which the protocol needs")
-    return found, compiler
+    return found if isinstance(found, Local) else (found, compiler)
 
 
 class _RemoteCompile:
-    """A compile that a worker is to do."""
+    """A compile that a worker is to do. Raises CompileLocallyError."""
 
     def __init__(
         self,
@@ -128,12 +124,13 @@ class _RemoteCompile:
         self._command = command
         self._compiler = compiler
         self._notice = notice
+        self._directory = _recorded_directory(link, request)
         self._preprocessor = Preprocessor(link, command, request.directory, settings, shared.preprocessing)
 
     async def run(self) -> None:
         """Raises CompileLocallyError, NoFallbackError, LauncherGoneError, BadRequestError."""
         scheduler = self._shared.scheduler
-        job = Job(self._compiler, self._settings, self._notice, further_outputs=self._command.further_outputs)
+        job = Job(self._compiler, self._settings, self._notice, command=self._command)
         workers = await self._wait_for_workers(job)
         text = await self._preprocess(workers)
         while True:
@@ -180,7 +177,7 @@ class _RemoteCompile:
 
     def _prepared(self, text: Text) -> PreparedCompile:
         file = pb.File(compressionType=self._settings.compress, content=text.content)
-        return PreparedCompile(self._command, self._compiler, file, self._request.directory, text.unexpanded)
+        return PreparedCompile(self._command, self._compiler, file, self._directory, text.unexpanded)
 
     async def _deliver(self, worker: RemoteWorker, answer: pb.CompileAnswer, text: Text) -> None:
         """Has the launcher write the outputs and end. Raises CompileLocallyError."""
@@ -213,9 +210,14 @@ class _RemoteCompile:
     async def _write_outputs(self, worker: RemoteWorker, answer: pb.CompileAnswer) -> None:
         """The object last: whoever sees it may look for the others. Raises CompileLocallyError."""
         directory = os.path.dirname(self._command.output)
+        expected = further_output_names(self._command.output, self._command.extras)
         for further in answer.furtherOutput:
-            if "/" in further.file.name or further.file.name in ("", ".", ".."):
-                raise CompileLocallyError(f"{worker.name} sent a file named {further.file.name!r}")
+            # A worker must not choose which file of the user is written.
+            extra = expected.pop(further.file.name, None)
+            if extra is None or further.kind != pb.FurtherOutput.Kind.Value(extra.name):
+                reason = f"{worker.name} sent a file that was not asked for: {further.file.name!r}"
+                self._notice("warning", f"{reason}; compiling locally")
+                raise CompileLocallyError(reason)
             await self._write_file(worker, os.path.join(directory, further.file.name), further.file)
         await self._write_file(worker, self._command.output, answer.outputFile)
 
@@ -232,6 +234,16 @@ class _RemoteCompile:
             raise CompileLocallyError(str(error)) from None
         finally:
             os.close(fd)
+
+
+def _recorded_directory(link: LauncherLink, request: Request) -> str:
+    """Raises CompileLocallyError."""
+    directory = recorded_directory(request.directory, request.environ, link.peer_pid)
+    try:
+        directory.encode()
+    except UnicodeEncodeError:
+        raise CompileLocallyError("the directory's name is not UTF-8, which the protocol needs") from None
+    return directory
 
 
 async def reserve_and_send(

@@ -183,7 +183,7 @@ class _BridgeJob:
         """
         context = self._context
         worker, compiler = context.worker, prepared.compiler
-        job = Job(compiler, context.settings, self._notice)
+        job = Job(compiler, context.settings, self._notice, command=prepared.command)
         try:
             found = await worker.find_compiler(compiler, context.settings)
             if isinstance(found, Mismatch):
@@ -196,7 +196,9 @@ class _BridgeJob:
                 raise NoAnswerError(f"{error}; its jobs go elsewhere") from None
             reason = str(error)
         try:
-            job = Job(compiler, context.all_workers, self._notice, refused_by={worker: reason})
+            job = Job(
+                compiler, context.all_workers, self._notice, command=prepared.command, refused_by={worker: reason}
+            )
             return (await reserve_and_send(context.scheduler, job, prepared))[1]
         except NoWorkerError:
             raise StaysLocalError(reason, told=True) from None

@@ -72,9 +72,15 @@ class Compile:
     # For the server: without input and output, and without what preprocessing used up.
     remote: tuple[str, ...]
     clang: bool
-    further_outputs: bool
+    # The further files that it writes.
+    extras: frozenset[Extra]
     # Whether the names that __builtin_FILE gives must be mapped, which only the local clang can do.
     maps_names: bool = False
+
+    @property
+    def further_outputs(self) -> bool:
+        """Whether it writes more than the output."""
+        return bool(self.extras)
 
 
 @dataclass
@@ -148,7 +154,7 @@ def classify(
     leaves_macros = language == Language.CXX and not clang and is_gcc_11(version) and not command.in_full
     directives = (*first_half, "-fdirectives-only", "-E") if leaves_macros else ()
     maps_names = clang and command.maps_names
-    return Compile(source, output, language, preprocess, directives, remote, clang, bool(extras), maps_names)
+    return Compile(source, output, language, preprocess, directives, remote, clang, extras, maps_names)
 
 
 def _why_local(command: _Command, environ: Mapping[str, str]) -> Local | None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import pytest
+
 from tests.integration.agent.first_server import FirstServer
 from tests.integration.agent.home import LAUNCHER, Home, finish
 from tests.integration.sandbox import Sandbox
+from tests.integration.server.harness import until
 
 
 def test_a_server_of_the_first_implementation_is_used_as_it_demands(
@@ -38,6 +44,81 @@ def test_a_full_server_that_cannot_keep_us_waiting_is_not_asked_all_the_time(
     assert [finish(process).returncode for process in running] == [0] * 8
     assert len(behaviour.requests) == 8
     assert behaviour.refusals < 50
+
+
+def test_a_server_is_alive_while_it_does_not_know_a_compiler(
+    alone: Home, first_server: tuple[FirstServer, str], tmp_path: Path
+) -> None:
+    """Neither a compiler that it does not have nor a heartbeat may cancel the job that it runs."""
+    behaviour, address = first_server
+    alone.use(address)
+    alone.write("a.c", "int x;\n")
+    alone.write("b.c", "int x;\n")
+    behaviour.compile_s = 6.0  # longer than the time between two heartbeats
+    running = alone.start(LAUNCHER, "gcc", "-c", "a.c", DISTPLUSPLUS_FALLBACK="fail")
+    until(lambda: len(behaviour.requests) == 1, "the job to be sent")
+    unknown = tmp_path / "unknown-gcc-77"
+    unknown.symlink_to("/usr/bin/gcc")
+    done = alone.compile(str(unknown), "-c", "b.c", "-o", "b.o")
+    assert "unknown-gcc-77" in behaviour.refused_queries
+    assert "it has no unknown-gcc-77" in done.stderr
+    ended = finish(running)
+    assert (ended.returncode, alone.done(), len(behaviour.requests)) == (0, 1, 1), alone.log
+    assert "go elsewhere" not in alone.log
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-g", "-gsplit-dwarf"),
+        ("-fstack-usage",),
+        ("-fdebug-prefix-map=/a=/b",),
+        ("-ffile-prefix-map=/a=/b",),
+        ("-fsave-optimization-record",),
+        ("-foptimization-record-passes=inline",),
+    ],
+    ids=" ".join,
+)
+def test_what_such_a_server_refuses_or_does_not_survive_is_never_sent(
+    alone: Home, first_server: tuple[FirstServer, str], arguments: tuple[str, ...]
+) -> None:
+    behaviour, address = first_server
+    compiler = "clang" if "optimization" in arguments[-1] else "gcc"
+    alone.use(address)
+    alone.write("a.c", "int x;\n")
+    done = alone.compile(compiler, *arguments, "-c", "a.c")
+    assert (done.returncode, behaviour.requests, behaviour.crashed_by) == (0, [], "")
+    # Nor is it preprocessed first: the log's only line of it says why.
+    assert alone.log.count("local: ") == 1
+    done = alone.compile(compiler, "-S", "a.c")
+    assert (done.returncode, behaviour.requests) == (0, [])
+
+
+def test_clang_records_the_directory_of_the_compile(alone: Home, first_server: tuple[FirstServer, str]) -> None:
+    _, address = first_server
+    alone.use(address)
+    alone.write("a.c", "int f(int x) { return x; }\n")
+    for compiler in ("clang", "gcc"):
+        alone.remote(compiler, "-g", "-c", "a.c")
+        dumped = alone.run("readelf", "--debug-dump=info", "a.o").stdout
+        assert re.findall(r"DW_AT_comp_dir .*?: (/\S*)$", dumped, re.MULTILINE) == [str(alone.work)]
+
+
+def test_its_load_is_in_per_cent(alone: Home, first_server: tuple[FirstServer, str]) -> None:
+    behaviour, address = first_server
+    alone.use(address)
+    for percent, told in ((0, "0 of 2"), (50, "1 of 2"), (100, "2 of 2"), (400, "2 of 2")):
+        alone.run(LAUNCHER, "--stop")
+        behaviour.load_percent = percent
+        assert f"{told} slots taken" in alone.run(LAUNCHER, "--explain", "gcc", "-c", "a.c").stdout
+
+
+def test_large_files_come_with_empty_frames(alone: Home, first_server: tuple[FirstServer, str]) -> None:
+    _, address = first_server
+    alone.use(address)
+    alone.write("a.c", "".join(f"int f{number}(int x) {{ return x + {number}; }}\n" for number in range(300)))
+    for option in ("-O0", "-O1", "-O2"):
+        alone.remote("gcc", option, "-c", "a.c")
 
 
 def test_a_build_for_distcc_uses_such_a_server(sandbox: Sandbox, first_server: tuple[FirstServer, str]) -> None:

@@ -62,5 +62,5 @@ def test_what_systemd_there_refuses_is_left_out_with_a_warning_and_nothing_else_
 
 def test_a_program_that_cannot_stand_in_a_unit_is_refused() -> None:
     one, _ = host(FakeRemote({}))
-    with pytest.raises(HostError, match="its unit cannot be written"):
+    with pytest.raises(HostError, match="cannot stand in a unit"):
         worker_unit.text(one, FACTS, SERVER.kind, "/opt/a\nExecStartPre=/bin/evil", (4000,), KNOWN)

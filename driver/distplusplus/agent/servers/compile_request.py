@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import cast
 
+from distplusplus.agent.servers import first_implementation
 from distplusplus.agent.servers.protocol import PreparedCompile
 from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF
 from distplusplus.protocol import distplusplus_pb2 as pb
@@ -15,7 +16,11 @@ def compile_request(prepared: PreparedCompile, name: str, token: str, *, extende
     command = prepared.command
     base = os.path.basename(command.source)
     request = pb.CompileRequest(
-        uuid=token, compiler=name, inputFile=prepared.text, cwd=prepared.directory, argument=command.remote
+        uuid=token,
+        compiler=name,
+        inputFile=prepared.text,
+        cwd=prepared.directory,
+        argument=command.remote if extended else first_implementation.arguments(prepared),
     )
     if not extended:
         # The first implementation takes a file for preprocessed if it has such a name.

@@ -9,6 +9,7 @@ from distplusplus.agent.agent_settings import ServerSettings, Settings
 from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.servers.diagnosis import Trouble
 from distplusplus.agent.servers.protocol import Mismatch, PreparedCompile, WorkerLostError
+from distplusplus.compiler.classify import Compile
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 
@@ -21,7 +22,8 @@ class FakeWorker:
         self.active = self.others_load = self.jobs_done = 0
         self.full_until_s = self.retry_in_s = 0.0
         self.reservation_s = 1.0
-        self.expands_macros = self.sends_further_outputs = True
+        self.expands_macros = True
+        self.refusal: str | None = None
         self.trouble: Trouble | None = None
         self.mismatch: Mismatch | None = None
         self.asked = 0
@@ -42,6 +44,9 @@ class FakeWorker:
     @property
     def room(self) -> int:
         return self.slots + max(self.slots // 4, 1) - self.active
+
+    def refuses(self, command: Compile) -> str | None:  # noqa: ARG002
+        return self.refusal
 
     def knows(self, compiler: LocalCompiler) -> str | Mismatch | None:
         return self.mismatch or compiler.names[0]

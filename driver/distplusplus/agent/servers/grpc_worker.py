@@ -15,7 +15,7 @@ import grpc.aio
 
 from distplusplus.agent.agent_settings import ServerSettings, Settings
 from distplusplus.agent.local_compilers import LocalCompiler
-from distplusplus.agent.servers import diagnosis
+from distplusplus.agent.servers import diagnosis, first_implementation
 from distplusplus.agent.servers.compile_request import compile_request
 from distplusplus.agent.servers.diagnosis import Trouble
 from distplusplus.agent.servers.grpc_connection import GrpcConnection, retrieve
@@ -26,6 +26,7 @@ from distplusplus.agent.servers.protocol import (
     WorkerFullError,
     WorkerLostError,
 )
+from distplusplus.compiler.classify import Compile
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol import methods, refusals
 
@@ -86,9 +87,8 @@ class GrpcWorker:
         ahead = max(self.slots // 4, 1) if self._max_wait_ms else 0
         return self.slots + ahead - self.active
 
-    @property
-    def sends_further_outputs(self) -> bool:
-        return self.extended
+    def refuses(self, command: Compile) -> str | None:
+        return None if self.extended else first_implementation.reason_to_refuse(command)
 
     def knows(self, compiler: LocalCompiler) -> str | Mismatch | None:
         found = self._names.get(compiler.key)
@@ -112,7 +112,17 @@ class GrpcWorker:
 
     async def refresh(self, settings: Settings) -> None:
         """Asks for slots and load. Raises WorkerLostError."""
-        await self._query("", settings)
+        # Servers of ours answer without a name, and the others only to the name of a compiler that they have.
+        for name in (*self._own_names(), "", *first_implementation.LIKELY_COMPILERS):
+            if await self._query(name, settings) is not None:
+                return
+        # It is alive. How many slots it has shows when a job asks for its compiler.
+        self.slots = max(self.slots, 1)
+
+    def _own_names(self) -> list[str]:
+        """The names of the compilers that it is known to have."""
+        found = [future.result() for future in self._names.values() if _has_result(future)]
+        return [name for name in found if isinstance(name, str)]
 
     async def reserve(self, settings: Settings) -> str:
         request = pb.Reservation(waitMs=self._max_wait_ms, user=_user())
@@ -144,7 +154,8 @@ class GrpcWorker:
         except grpc.aio.AioRpcError as error:
             raise self._job_failed(error, settings) from None
         self.jobs_done += 1
-        self.others_load = max(answer.currentLoad - self.active + 1, 0)  # `active` still has this job
+        if self.extended:
+            self.others_load = max(answer.currentLoad - self.active + 1, 0)  # `active` still has this job
         return answer
 
     def _job_failed(self, error: grpc.aio.AioRpcError, settings: Settings) -> Exception:
@@ -166,7 +177,7 @@ class GrpcWorker:
         try:
             for name in local.names:
                 answer = await self._query(name, settings)
-                if not answer.compilerSupported:
+                if answer is None or not answer.compilerSupported:
                     continue
                 if not answer.HasField("compilerIdentity"):
                     return name  # a server of the first implementation does not say; see docs/distplusplus.md
@@ -183,8 +194,8 @@ class GrpcWorker:
             return Mismatch(f"its {seen}, the local one is {wanted}; install the same package on both", until_s)
         return Mismatch(f"it has no {local.names[0]} ({wanted}) among its allowed compilers", until_s)
 
-    async def _query(self, compiler: str, settings: Settings) -> pb.QueryAnswer:
-        """Raises WorkerLostError. The connection and the answer have their own deadlines."""
+    async def _query(self, compiler: str, settings: Settings) -> pb.QueryAnswer | None:
+        """None if it has no such compiler. Raises WorkerLostError. Connection and answer have their own deadlines."""
         request = pb.ServerQuery(compiler=compiler, desiredCompressionType=settings.compress)
         timeout_s = settings.connect_timeout_s + _ANSWER_TIMEOUT_S
         call = asyncio.ensure_future(self._connection.call(methods.QUERY, request, timeout_s))
@@ -194,14 +205,17 @@ class GrpcWorker:
             if not call.done() and not self._connection.is_ready:
                 call.cancel()
                 raise self._lose(diagnosis.no_connection(self.settings, settings.connect_timeout_s))
-            answer: pb.QueryAnswer = await call
+            answer: pb.QueryAnswer | None = await call
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise self._lose(diagnosis.no_answer(_ANSWER_TIMEOUT_S)) from None
-            raise self._failed("connect", error) from None
+            if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
+                raise self._failed("connect", error) from None
+            answer = None
         finally:
             call.cancel()
-        self._learn(answer)
+        if answer is not None:
+            self._learn(answer)
         self._retry_s = _FIRST_RETRY_S
         self._down_until_s = 0.0
         self.trouble = None
@@ -209,8 +223,10 @@ class GrpcWorker:
 
     def _learn(self, answer: pb.QueryAnswer) -> None:
         self.slots = int(answer.maxJobs)
-        self.others_load = max(int(answer.currentLoad) - self.active, 0)
         self.extended = answer.HasField("capacity")
+        load = int(answer.currentLoad)
+        taken = load if self.extended else first_implementation.taken_slots(load, self.slots)
+        self.others_load = max(taken - self.active, 0)
         self.expands_macros = pb.Description.DIRECTIVES_ONLY in answer.feature
         self.free_memory_mib = answer.capacity.freeMemoryMib if self.extended else None
         self._max_wait_ms = min(answer.capacity.maxWaitMs, _MAX_WAIT_MS)
@@ -246,9 +262,12 @@ class GrpcWorker:
             await asyncio.sleep(_HEARTBEAT_S)
             if not self.active or not self._connection.is_open:
                 return
+            query = pb.ServerQuery(compiler=next(iter(self._own_names()), ""))
             try:
-                self._learn(await self._connection.call(methods.QUERY, pb.ServerQuery(), _SILENCE_S))
+                self._learn(await self._connection.call(methods.QUERY, query, _SILENCE_S))
             except grpc.aio.AioRpcError as error:
+                if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
+                    continue  # it lost a compiler, but it is alive
                 if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                     self._lose(Trouble("compile", f"the server has not answered for {_SILENCE_S:g} s"))
                 else:

@@ -89,10 +89,6 @@ class RemoteWorker(Protocol):
         """Whether it takes text of `-fdirectives-only`."""
 
     @property
-    def sends_further_outputs(self) -> bool:
-        """Whether it can send more than the object back."""
-
-    @property
     def trouble(self) -> Trouble | None:
         """Why it was lost last; None while it can be used."""
 
@@ -107,6 +103,9 @@ class RemoteWorker(Protocol):
     @property
     def jobs_done(self) -> int:
         """How many of our jobs it has answered."""
+
+    def refuses(self, command: Compile) -> str | None:
+        """Why it cannot do this compile, whatever its compilers and its load; None if it can."""
 
     def knows(self, compiler: LocalCompiler) -> str | Mismatch | None:
         """The answer of `find_compiler`, if it is there already."""

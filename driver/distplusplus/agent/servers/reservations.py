@@ -17,6 +17,7 @@ from typing import Final
 from distplusplus.agent.agent_settings import Settings
 from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.servers.protocol import RemoteWorker, WorkerFullError, WorkerLostError
+from distplusplus.compiler.classify import Compile
 
 # A reservation that is not answered by then waits for a slot.
 BLOCKED_S: Final = 0.1
@@ -38,13 +39,13 @@ class Slot:
 class Job:
     """What a compile needs of a worker. `notice` tells the user something: a log level, and the text.
 
-    `further_outputs`: the worker must send more than the object back. `unexpanded`: it must expand macros.
+    `command`: None where any worker can do it. `unexpanded`: the worker must expand macros.
     """
 
     compiler: LocalCompiler
     settings: Settings
     notice: Callable[[str, str], None]
-    further_outputs: bool = False
+    command: Compile | None = None
     unexpanded: bool = False
     refused_by: dict[RemoteWorker, str] = field(default_factory=dict)
 

@@ -145,8 +145,8 @@ def _is_usable(worker: RemoteWorker, job: Job) -> bool:
     if isinstance(found, Mismatch):
         job.refused_by.setdefault(worker, f"{worker.name}: {found.reason}")
         return False
-    if job.further_outputs and not worker.sends_further_outputs:
-        job.refused_by.setdefault(worker, f"{worker.name}: cannot send further outputs back")
+    if job.command is not None and (reason := worker.refuses(job.command)):
+        job.refused_by.setdefault(worker, f"{worker.name}: {reason}")
         return False
     return worker.expands_macros or not job.unexpanded
 
