@@ -8,8 +8,9 @@ from typing import Any
 import hypothesis
 import pytest
 
-# Modules whose tests share something that is slow to start. pytest-xdist runs each in one process.
+# Modules whose tests share something, which most often is slow to start. pytest-xdist runs each in one process.
 _TOGETHER = ("tests/unit/", "tests/integration/server/", "test_secure.py", "test_same_outcome.py", "test_shells.py")
+_TOGETHER += ("test_users.py",)  # their users and runtime directories are always the same
 
 
 @pytest.hookimpl(tryfirst=True)
