@@ -8,9 +8,16 @@ from typing import Any
 import hypothesis
 import pytest
 
-# Modules whose tests share something, which most often is slow to start. pytest-xdist runs each in one process.
-_TOGETHER = ("tests/unit/", "tests/integration/server/", "test_secure.py", "test_same_outcome.py", "test_shells.py")
-_TOGETHER += ("test_users.py",)  # their users and runtime directories are always the same
+# Modules whose tests share something that is slow to start, or that two processes cannot have at the same time.
+# pytest-xdist runs each of them in one process.
+_TOGETHER = (
+    "tests/unit/",
+    "tests/integration/server/",
+    "agent/test_secure.py",
+    "agent/test_same_outcome.py",
+    "agent/test_users.py",
+    "integration/test_shells.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)

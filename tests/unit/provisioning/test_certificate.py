@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioning import certificate, render
-from provisioning.host_errors import HostError
-from provisioning.safe_text import RefusedText
+from provisioning.host_errors import HostError, RefusedText
 from tests.unit.provisioning.fake_host import FakeRemote, host
 
 PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
