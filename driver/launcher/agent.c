@@ -67,7 +67,7 @@ static int address_of(const char *directory, const char *name, const char *suffi
     return -1;
 }
 
-/* A connection to an agent of this user, -1 if none listens. */
+/* A connection to an agent of this user; -1 with errno, ECONNREFUSED if nobody listens. */
 static int connect_to(const struct sockaddr_un *address)
 {
     struct ucred peer;
@@ -75,10 +75,11 @@ static int connect_to(const struct sockaddr_un *address)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == own_uid())
+    int error = connect(fd, (const struct sockaddr *)address, sizeof *address) ? errno : 0;
+    if (!error && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) || peer.uid != own_uid()))
+        error = EPERM;
+    if (!error)
         return fd;
-    int error = errno;
     close(fd);
     errno = error;
     return -1;

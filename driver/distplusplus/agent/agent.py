@@ -22,7 +22,7 @@ from distplusplus.agent.launcher_link import BadRequestError, Flag, LauncherGone
 from distplusplus.agent.local_compilers import LocalCompilers
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.notices import Notices
-from distplusplus.agent.preprocess.unexpanded import Sources
+from distplusplus.agent.preprocess.sources import Sources
 from distplusplus.agent.remote_compile import NoFallbackError, Shared
 from distplusplus.agent.servers.scheduler import Scheduler
 from distplusplus.compiler.classify import Local

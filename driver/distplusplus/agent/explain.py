@@ -50,7 +50,7 @@ async def _explain(
 
 def _command_lines(command: Compile, compiler: LocalCompiler, request: Request, settings: Settings) -> Iterator[str]:
     yield f"compiler: {compiler.path} {compiler.version} for {compiler.target} ({compiler.digest[:12]})"
-    if command.directives and settings.expand_macros == "server":
+    if command.leaves_macros and settings.expand_macros == "server":
         yield f"preprocess: {shlex.join((request.compiler, *command.directives))}"
         yield "or, if the server cannot expand the macros or might expand them differently:"
     yield f"preprocess: {shlex.join((request.compiler, *command.preprocess))}"

@@ -17,7 +17,7 @@ from distplusplus.agent.local_compilers import LocalCompiler, LocalCompilers, Un
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.notices import Notices
 from distplusplus.agent.preprocess.preprocessor import Preprocessor, Text
-from distplusplus.agent.preprocess.unexpanded import Sources
+from distplusplus.agent.preprocess.sources import Sources
 from distplusplus.agent.servers.protocol import (
     JobRefusedError,
     PreparedCompile,
@@ -125,7 +125,9 @@ class _RemoteCompile:
         self._compiler = compiler
         self._notice = notice
         self._directory = _recorded_directory(link, request)
-        self._preprocessor = Preprocessor(link, command, request.directory, settings, shared.preprocessing)
+        self._preprocessor = Preprocessor(
+            link, command, request.directory, settings, shared.preprocessing, shared.sources
+        )
 
     async def run(self) -> None:
         """Raises CompileLocallyError, NoFallbackError, LauncherGoneError, BadRequestError."""
@@ -172,7 +174,7 @@ class _RemoteCompile:
     async def _preprocess(self, workers: tuple[RemoteWorker, ...]) -> Text:
         """In the form that all of these workers take. Raises CompileLocallyError, LauncherGoneError."""
         if self._settings.expand_macros == "server" and all(worker.expands_macros for worker in workers):
-            return await self._preprocessor.for_servers(self._shared.sources)
+            return await self._preprocessor.for_servers()
         return await self._preprocessor.in_full()
 
     def _prepared(self, text: Text) -> PreparedCompile:
@@ -182,6 +184,8 @@ class _RemoteCompile:
     async def _deliver(self, worker: RemoteWorker, answer: pb.CompileAnswer, text: Text) -> None:
         """Has the launcher write the outputs and end. Raises CompileLocallyError."""
         how = " (macros expanded there)" if text.unexpanded else ""
+        if text.why_in_full:
+            how = f" (preprocessed in full: {text.why_in_full})"
         self._shared.notices.log("info", f"{worker.name}: status {answer.returnCode}: {self._command.source}{how}")
         if reason := self._reason_to_compile_locally(answer, text):
             raise CompileLocallyError(f"{worker.name}: {reason}")

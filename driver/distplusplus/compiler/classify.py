@@ -33,6 +33,7 @@ _SHOWN = re.compile(
     r"-f(?:no-)?(?:diagnostics-color|color-diagnostics)(?:=(?!auto$).*)?|-f(message-length|diagnostics-urls)=(?!auto$).*"
     r"|-fdiagnostics-plain-output"
 )
+_FALLTHROUGH = re.compile(r"-W(?:error=)?(no-)?implicit-fallthrough(?:=(\d+))?")
 # The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT; clang's Driver.cpp).
 _LOCAL_ENVIRONMENT = (
     "COMPILER_PATH", "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "GCC_COMPARE_DEBUG",
@@ -69,6 +70,8 @@ class Compile:
     preprocess: tuple[str, ...]
     # The same with the macros left to the server; empty where they must be expanded locally.
     directives: tuple[str, ...]
+    # Whether that is tried first: for C++ it costs half. For C it is only for the comments, which stay in such a text.
+    leaves_macros: bool
     # For the server: without input and output, and without what preprocessing used up.
     remote: tuple[str, ...]
     clang: bool
@@ -76,6 +79,8 @@ class Compile:
     extras: frozenset[Extra]
     # Whether the names that __builtin_FILE gives must be mapped, which only the local clang can do.
     maps_names: bool = False
+    # The level of -Wimplicit-fallthrough at which comments count, which only a text with unexpanded macros has; or 0.
+    fallthrough: int = 0
 
     @property
     def further_outputs(self) -> bool:
@@ -106,8 +111,7 @@ class _Command:
     in_full: bool = False
     # Of how messages are shown: what the user says himself.
     shown: set[str] = field(default_factory=set)
-    # GCC reads /* fall through */ where it warns of such; clang does not.
-    fallthrough: bool = False
+    warnings: list[str] = field(default_factory=list)
 
 
 def is_changed_by_preprocessing(messages: str) -> bool:
@@ -149,12 +153,25 @@ def classify(
     except NotAllowedError as refused:
         return Local(str(refused))
     first_half = (*command.kept, *_dependency_arguments(command, source, output), *shown)
-    # Comments stay in a text with unexpanded macros.
-    preprocess = (*first_half, *(["-C"] if command.fallthrough and not clang else []), "-E")
+    preprocess = (*first_half, "-E")
+    fallthrough = 0 if clang else _fallthrough_level(command.warnings)
     leaves_macros = language == Language.CXX and not clang and is_gcc_11(version) and not command.in_full
-    directives = (*first_half, "-fdirectives-only", "-E") if leaves_macros else ()
+    for_comments = fallthrough > 0 and is_gcc_11(version) and not command.in_full
+    directives = (*first_half, "-fdirectives-only", "-E") if leaves_macros or for_comments else ()
     maps_names = clang and command.maps_names
-    return Compile(source, output, language, preprocess, directives, remote, clang, extras, maps_names)
+    return Compile(
+        source=source,
+        output=output,
+        language=language,
+        preprocess=preprocess,
+        directives=directives,
+        leaves_macros=leaves_macros,
+        remote=remote,
+        clang=clang,
+        extras=extras,
+        maps_names=maps_names,
+        fallthrough=fallthrough,
+    )
 
 
 def _why_local(command: _Command, environ: Mapping[str, str]) -> Local | None:
@@ -240,8 +257,25 @@ def _take_option(command: _Command, word: Word) -> None:  # noqa: PLR0912  # a t
     elif found := _SHOWN.fullmatch(word.argument):
         # Whoever has no colours has no links.
         command.shown |= {f"-f{found[1]}"} if found[1] else {"-fdiagnostics-color", "-fdiagnostics-urls"}
-    elif re.fullmatch(r"-W(extra|implicit-fallthrough(=.*)?)?", word.argument):
-        command.fallthrough = True
+    elif name in ("-W", "-w"):
+        command.warnings.append(word.argument)
+
+
+def _fallthrough_level(warnings: Sequence[str]) -> int:
+    """The level of -Wimplicit-fallthrough if comments count at it, else 0. Clang reads no comments.
+
+    -Wextra means 3, unless the warning is named itself, wherever that stands (gcc(1); GCC's c.opt).
+    """
+    by_extra, by_name = 0, None
+    for warning in warnings:
+        if warning == "-w":
+            return 0
+        if warning in ("-W", "-Wextra", "-Wno-extra"):
+            by_extra = 0 if warning == "-Wno-extra" else 3
+        elif found := _FALLTHROUGH.fullmatch(warning):
+            by_name = 0 if found[1] else int(found[2] or 3)
+    level = by_extra if by_name is None else by_name
+    return level if level < 5 else 0
 
 
 def _is_for_preprocessor(passed: Sequence[str]) -> bool:

@@ -229,7 +229,7 @@ while [ $# -gt 0 ]; do
     --version) echo "gcc 1.0, not by the Free Software Foundation"; exit ;;
     -dumpmachine) echo fake-linux-gnu; exit ;;
     -dumpfullversion) echo 1.0; exit ;;
-    -print-prog-name=*) echo "${1#*=}"; exit ;;
+    -print-*) echo "${1#*=}"; exit ;;
     -E) preprocess=1 ;;
     -o) shift; output=$1 ;;
     *.c | *.i) input=$1 ;;

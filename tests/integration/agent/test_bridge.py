@@ -107,6 +107,19 @@ def test_another_compiler_is_told_and_its_jobs_are_done_here(sandbox: Sandbox, p
     assert (sandbox.work / "a.o").exists()
 
 
+def test_jobs_of_a_worker_with_another_compiler_are_done_by_the_others(
+    grpc_sandbox: Sandbox, server: Server, place: Path
+) -> None:
+    fake = fake_compiler(place, "exit 9")
+    grpc_sandbox.write_project(files=8)
+    before = jobs_of(server)
+    with running_server(place, "--compiler-dir", str(fake / "allowed"), "--jobs", "3") as other:
+        grpc_sandbox.environ["DISTCC_AUTO_HOSTS"] += f" grpc://{other.addresses[0]}"
+        done = grpc_sandbox.distcc_auto("make")
+    assert (done.returncode, jobs_of(server) - before) == (0, 8), done
+    assert not [text for text in TAKEN_FOR_DEAD if text in done.stderr], done.stderr
+
+
 def test_a_server_that_dies_under_a_build_does_not_fail_it(sandbox: Sandbox, place: Path) -> None:
     sandbox.write_project(files=12)
     with running_server(place, "--jobs", "2") as server:
@@ -246,6 +259,14 @@ def test_dependency_files_are_those_of_the_compiler(grpc_sandbox: Sandbox, optio
     found = (grpc_sandbox.work / "dir" / "x.d").read_text()
     assert grpc_sandbox.run(["gcc", *options.split(), "-c", "a.c", "-o", "dir/x.o"]).returncode == 0
     assert (grpc_sandbox.work / "dir" / "x.d").read_text() == found
+
+
+def test_a_pipe_is_not_read_again(grpc_sandbox: Sandbox, server: Server) -> None:
+    grpc_sandbox.write("a.cc", "#ifndef A\n#define A 1\n#endif\nint a = A;\n")
+    before = jobs_of(server)
+    done = grpc_sandbox.distcc_auto("bash", "-c", "distcc g++ -include <(echo '#define A 5') -c a.cc")
+    assert (done.returncode, jobs_of(server) - before) == (0, 1), done
+    assert b"\5\0\0\0" in (grpc_sandbox.work / "a.o").read_bytes()
 
 
 def test_what_only_a_worker_finds_wrong_is_compiled_locally(grpc_sandbox: Sandbox) -> None:

@@ -176,6 +176,21 @@ def test_what_would_change_is_preprocessed_in_full(home: Home, name: str) -> Non
     assert THERE not in home.log
 
 
+def test_the_log_names_the_file_that_makes_a_source_be_preprocessed_in_full(home: Home) -> None:
+    home.write("clock.h", "const char *when = __TIME__;\n")
+    write(home, '#include "clock.h"\n')
+    home.remote("g++", "-c", "a.cc")
+    assert "a.cc (preprocessed in full: clock.h holds __TIME__)" in home.log
+
+
+def test_a_message_that_is_not_carried_out_does_no_harm(home: Home) -> None:
+    home.write("config.h", '#ifdef _MSC_VER\n#pragma message("not MSVC")\n#endif\nint config;\n')
+    write(home, '#include "config.h"\n#if defined(__BORLANDC__) && X > 3\n# pragma message "old"\n#endif\nint x;\n')
+    there, here, _ = both(home, "g++", "-O1", "-c", "a.cc")
+    assert there == here
+    assert THERE in home.log
+
+
 def test_pragmas_of_other_compilers_do_no_harm(home: Home) -> None:
     """Widely used headers have them: Qt, Eigen, protobuf, Boost."""
     home.write("port.h", '#ifdef _MSC_VER\n#  pragma push_macro("X")\n#  undef X\n#endif\n#define X 1\n')

@@ -26,16 +26,25 @@ VIEWS = {
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_each_view_has_an_agent_of_its_own(home: Home, view: str) -> None:
+def test_each_view_has_a_socket_of_its_own(alone: Home, view: str) -> None:
+    alone.environ["DISTPLUSPLUS_AGENT"] = "/bin/true"
+    script = 'for run in 1 2; do "$0" true; basename -a "$1"/*.sock; done'
+    inside = alone.run(*VIEWS[view], "sh", "-c", script, LAUNCHER, str(alone.runtime)).stdout.split()
+    outside = alone.run("sh", "-c", script, LAUNCHER, str(alone.runtime)).stdout.split()
+    for told in (inside, outside):
+        assert len(told) == 2, told
+        assert told[0] == told[1]
+    assert inside != outside
+
+
+def test_each_view_has_an_agent_of_its_own(home: Home) -> None:
     home.write("a.c", "int x;\n")
-    twice = f"{LAUNCHER} gcc -c a.c && {LAUNCHER} gcc -c a.c"
-    assert home.run(*VIEWS[view], "sh", "-c", twice).returncode == 0
+    command = ("unshare", "--mount", "--user", "--map-root-user", "sh", "-c")
+    assert home.run(*command, f"{LAUNCHER} gcc -c a.c && {LAUNCHER} gcc -c a.c").returncode == 0
     (theirs,) = home.agents()
     home.remote("gcc", "-c", "a.c")
-    assert len(home.agents()) == 2
     (ours,) = [agent for agent in home.agents() if agent.pid != theirs.pid]
-    if view in ("mount", "network", "user"):
-        kind = {"mount": "mnt", "network": "net"}.get(view, view)
+    for kind in ("mnt", "user"):
         assert namespace(theirs, kind) != namespace(ours, kind) == os.readlink(f"/proc/self/ns/{kind}")
     assert home.run(LAUNCHER, "--stop").returncode == 0
     until(lambda: not home.agents(), "both agents to end")

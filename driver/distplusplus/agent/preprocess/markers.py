@@ -18,13 +18,13 @@ _ENTERED = b'# 1 "'
 _NEXT = re.compile(rb'\n[ \t]*# \d+ "')
 
 
-def entered_files(text: bytes) -> Iterator[bytes]:
-    """The files that were included, quoted as in the text."""
+def entered_files(text: bytes, *, system: bool = True) -> Iterator[bytes]:
+    """The files that were included, quoted as in the text. `system`: system headers, too."""
     position = find(text, _ENTERED)
     while position >= 0:
         start = position + len(_ENTERED)
         name, _, flags = text[start : text.find(b"\n", start)].rpartition(b'"')
-        if flags.startswith(b" 1"):
+        if flags.startswith(b" 1") and (system or b"3" not in flags):
             yield name
         position = find(text, _ENTERED, start)
 

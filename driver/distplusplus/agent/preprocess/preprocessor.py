@@ -13,7 +13,7 @@ from distplusplus.agent.launcher_link import LauncherLink, PacketTooLongError, P
 from distplusplus.agent.local_compile import CompileLocallyError
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.preprocess import preprocessed
-from distplusplus.agent.preprocess.unexpanded import Sources
+from distplusplus.agent.preprocess.sources import Sources
 from distplusplus.compiler.classify import Compile
 from distplusplus.protocol import compression
 
@@ -26,70 +26,117 @@ T = TypeVar("T")
 class Text:
     """What is sent, compressed.
 
-    `unexpanded`: its macros are left to the server. `warned`: the preprocessor had something to say.
+    unexpanded: its macros are left to the server
+    warned: the preprocessor had something to say
+    why_in_full: why its macros could not be left to the server, with the file's name; "" where that was no question
     """
 
     content: bytes
     unexpanded: bool = False
     warned: bool = False
+    why_in_full: str = ""
 
 
 class Preprocessor:
     """Of one job."""
 
     def __init__(
-        self, link: LauncherLink, command: Compile, directory: str, settings: Settings, slots: LocalSlots
+        self,
+        link: LauncherLink,
+        command: Compile,
+        directory: str,
+        settings: Settings,
+        slots: LocalSlots,
+        sources: Sources,
     ) -> None:
         self._link = link
         self._command = command
         self._directory = directory
         self._settings = settings
         self._slots = slots
+        self._sources = sources
 
-    async def for_servers(self, sources: Sources) -> Text:
+    async def for_servers(self) -> Text:
         """The text for servers that expand macros: with its macros left as they are, unless it might not mean the same
         then. Raises CompileLocallyError, LauncherGoneError.
         """
-        if not self._command.directives or not sources.sees(self._link.peer_pid):
+        if not self._command.directives:
             return await self.in_full()
-        if sources.expects_suspects(self._directory):
+        if not self._sources.sees(self._link.peer_pid):
+            return await self.in_full("the launcher has mounts of its own")
+        if not self._command.leaves_macros:
+            return await self._in_full_without_comments()
+        if self._sources.expects_suspects(self._directory):
             # What is expected is made first; but what comes of a source must not hang on what was compiled before it.
             made = await self._run(self._command.preprocess)
-            if made.failed or await _in_thread_if_large(made.text, partial(self._has_suspects, sources, made.text)):
+            if made.failed:
                 return await self._finished(made)
-        made = await self._run(self._command.directives)
-        if not made.failed and not made.warned:
-            text = await _in_thread_if_large(made.text, partial(self._if_plain, sources, made.text))
-            if text is not None:
-                return text
-        return await self.in_full()
+            if suspect := await _in_thread_if_large(made.text, partial(self._suspect, made.text)):
+                return await self._finished(made, suspect)
+        text = await self._unexpanded()
+        return text if text.unexpanded else await self.in_full(text.why_in_full)
 
-    async def in_full(self) -> Text:
+    async def in_full(self, why: str = "") -> Text:
         """Raises CompileLocallyError, LauncherGoneError."""
-        return await self._finished(await self._run(self._command.preprocess))
+        return await self._finished(await self._run(self._command.preprocess), why)
 
-    def _has_suspects(self, sources: Sources, data: bytes) -> bool:
-        return sources.has_suspects(data, self._command.source, self._directory)
+    async def _in_full_without_comments(self) -> Text:
+        """In full, unless the compiler would miss the comments. Raises CompileLocallyError, LauncherGoneError."""
+        made = await self._run(self._command.preprocess)
+        if self._command.fallthrough and not made.failed and not made.warned:
+            comment = await asyncio.to_thread(self._fall_through_comment, made.text)
+            if comment and (text := await self._unexpanded()).unexpanded:
+                return text
+        return await self._finished(made)
 
-    def _if_plain(self, sources: Sources, data: bytes) -> Text | None:
-        if not sources.are_plain(data, self._command.source, self._directory):
-            return None
-        return Text(self._compress(data), unexpanded=True)
+    async def _unexpanded(self) -> Text:
+        """The text with its macros, or why it cannot be sent."""
+        made = await self._run(self._command.directives)
+        if made.failed or made.warned:
+            return Text(b"", why_in_full="the preprocessor has something to say")
+        return await _in_thread_if_large(made.text, partial(self._if_plain, made.text))
 
-    async def _finished(self, made: Preprocessed) -> Text:
+    def _fall_through_comment(self, data: bytes) -> str | None:
+        """The file that has a comment which the compiler reads, if there is one."""
+        command = self._command
+        return self._sources.fall_through_comment(command.fallthrough, data, command.source, self._directory)
+
+    def _suspect(self, data: bytes) -> str | None:
+        return self._sources.suspect(data, self._command.source, self._directory)
+
+    def _if_plain(self, data: bytes) -> Text:
+        """The text, or why it cannot be sent."""
+        why = self._sources.why_in_full(data, self._command.source, self._directory)
+        return Text(b"", why_in_full=why) if why else Text(self._compress(data), unexpanded=True)
+
+    async def _finished(self, made: Preprocessed, why_in_full: str = "") -> Text:
         """Of full preprocessing. Raises CompileLocallyError."""
         if made.failed:
             # It shows the errors again, and any that only the compiler finds.
             raise CompileLocallyError("the preprocessor found an error")
         if made.warned and not self._command.clang and "-Wunused-macros" in self._command.preprocess:
             raise CompileLocallyError("the preprocessor warns, and of unused macros, GCC names other lines with -E")
-        reason = preprocessed.reason_to_stay(
-            made.text, clang=self._command.clang, warned=made.warned, maps_names=self._command.maps_names
-        )
+        if self._command.fallthrough:  # files may be read
+            reason = await asyncio.to_thread(self._reason_to_stay, made)
+        else:
+            reason = await _in_thread_if_large(made.text, partial(self._reason_to_stay, made))
         if reason:
             raise CompileLocallyError(reason)
         content = await _in_thread_if_large(made.text, partial(self._compress, made.text))
-        return Text(content, warned=made.warned)
+        return Text(content, warned=made.warned, why_in_full=why_in_full)
+
+    def _reason_to_stay(self, made: Preprocessed) -> str | None:
+        command = self._command
+        reason = preprocessed.reason_to_stay(
+            made.text, clang=command.clang, warned=made.warned, maps_names=command.maps_names
+        )
+        if reason or not command.fallthrough:
+            return reason
+        if not self._sources.sees(self._link.peer_pid):
+            return "the launcher has mounts of its own, so its sources cannot be searched for fall-through comments"
+        if name := self._fall_through_comment(made.text):
+            return f"{name} holds a comment that -Wimplicit-fallthrough={command.fallthrough} reads"
+        return None
 
     async def _run(self, arguments: Sequence[str]) -> Preprocessed:
         async with self._slots.taken(self._settings.preprocess_jobs):

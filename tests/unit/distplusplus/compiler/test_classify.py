@@ -207,10 +207,31 @@ def test_messages_are_shown_as_on_the_terminal_unless_the_user_says_how(said: st
     assert found.preprocess == (*said.split(), "a.c", *added, "-E")
 
 
-def test_gcc_keeps_comments_where_it_would_warn_of_their_absence() -> None:
-    assert "-C" in compile_of("gcc -Wextra -c a.c").preprocess
-    assert "-C" not in compile_of("gcc -Wall -c a.c").preprocess
-    assert "-C" not in compile_of("clang -Wextra -c a.c", clang=True).preprocess
+@pytest.mark.parametrize(
+    ("warnings", "level"),
+    [
+        ("-Wextra", 3),
+        ("-W", 3),
+        ("-Wall", 0),
+        ("-Wimplicit-fallthrough", 3),
+        ("-Wimplicit-fallthrough=2", 2),
+        ("-Wimplicit-fallthrough=5", 0),
+        ("-Wimplicit-fallthrough=5 -Wextra", 0),
+        ("-Wextra -Wimplicit-fallthrough=5", 0),
+        ("-Wimplicit-fallthrough=5 -Wimplicit-fallthrough=1", 1),
+        ("-Wextra -Wno-implicit-fallthrough", 0),
+        ("-Wextra -Wno-extra", 0),
+        ("-Wno-extra -Wextra", 3),
+        ("-Wextra -w", 0),
+        ("-Werror=implicit-fallthrough", 3),
+        ("-Wno-error=implicit-fallthrough", 0),
+    ],
+)
+def test_where_gcc_reads_comments(warnings: str, level: int) -> None:
+    found = compile_of(f"gcc {warnings} -c a.c")
+    assert found.fallthrough == level
+    assert "-C" not in found.preprocess
+    assert compile_of(f"clang {warnings} -c a.c", clang=True).fallthrough == 0
 
 
 def test_names_that_are_not_utf_8_stay_here() -> None:
@@ -254,8 +275,7 @@ def test_macros_are_left_to_the_server_where_that_pays_and_is_safe(command: str,
     compiler, *arguments = shlex.split(command)
     found = classify(compiler, arguments, {}, clang=False, version=version)
     assert isinstance(found, Compile)
-    full = [word for word in found.preprocess if word != "-C"]
-    assert found.directives == ((*full[:-1], "-fdirectives-only", "-E") if left else ())
+    assert found.directives == ((*found.preprocess[:-1], "-fdirectives-only", "-E") if left else ())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distplusplus.compiler.source_scan import Scanned, SourceKind, examine
+from distplusplus.compiler.source_scan import Scanned, SourceKind, examine, reads_comments
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,37 @@ def test_ordinary_sources_are_not_suspect(source: str) -> None:
 )
 def test_what_such_a_text_may_lack_is_suspect(source: str) -> None:
     assert examine(source.encode()) == Scanned(SourceKind.SUSPECT)
+
+
+def test_a_pragma_that_would_be_lost_is_named() -> None:
+    assert examine(b"int x;\n#pragma redefine_extname a b\n").why == "holds '#pragma redefine_extname a b' in line 2"
+    assert examine(b"__TIME__").why == "holds __TIME__"
+
+
+def test_a_message_that_is_passed_over_for_certain_is_lost_to_nobody() -> None:
+    guarded = b'#ifdef _MSC_VER\n#pragma message("x")\n#endif\n'
+    assert examine(guarded) == Scanned(SourceKind.PLAIN, guarded=((frozenset({b"_MSC_VER"}),),))
+    for source in (
+        guarded.replace(b"message", b"redefine_extname"),
+        guarded + b'#pragma message("y")\n',
+        b"??" + guarded,
+    ):
+        assert examine(source).kind == SourceKind.SUSPECT
+
+
+@pytest.mark.parametrize(
+    ("source", "levels"),
+    [
+        ("/* fall through */", {1, 2, 3, 4}),
+        ("// FALLTHRU", {1, 2, 3, 4}),
+        ("//  Else, fall-through - as before", {1, 2, 3, 4}),
+        ("/*-fallthrough*/", {1, 2, 3, 4}),
+        ("/*@fallthrough@*/", {1, 2, 3, 4}),
+        ("/* it falls thru here */", {1, 2}),
+        ("/* another comment */", {1}),
+        ("[[fallthrough]]; __attribute__((fallthrough)); fallthrough;", {2}),
+        ("int x;", set()),
+    ],
+)
+def test_comments_that_keep_gcc_from_warning(source: str, levels: set[int]) -> None:
+    assert {level for level in range(7) if reads_comments(level, source.encode())} == levels

@@ -15,7 +15,7 @@ from distplusplus.agent.launcher_link import LauncherLink, Preprocessed
 from distplusplus.agent.local_compile import CompileLocallyError
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.preprocess.preprocessor import Preprocessor, Text
-from distplusplus.agent.preprocess.unexpanded import Sources
+from distplusplus.agent.preprocess.sources import Sources
 from distplusplus.compiler.classify import Compile, classify
 from distplusplus.protocol import distplusplus_pb2 as pb
 
@@ -45,19 +45,22 @@ class Place:
         self._directory = directory
         self._sources = Sources()
         (directory / "plain.cc").write_text("int x;\n")
+        (directory / "comment.c").write_text("/* fall through */\n")
+        (directory / "suspect.c").write_text("/* fall through */ const char *when = __DATE__;\n")
         (directory / "suspect.cc").write_text("const char *when = __DATE__;\n")
 
     def preprocess(self, source: str, **ends: tuple[int, bytes]) -> tuple[list[str], Text]:
         """Which runs it took, and what is sent."""
         launcher = Launcher(source, {{"full": FULL, "directives": DIRECTIVES}[way]: end for way, end in ends.items()})
-        command = classify("g++", ["-c", source], {}, clang=False, version="12.2.0")
+        compiler = "g++" if source.endswith("cc") else "gcc"
+        command = classify(compiler, ["-Wextra", "-c", source], {}, clang=False, version="12.2.0")
         assert isinstance(command, Compile)
 
         async def run() -> Text:
             settings = Settings(compress=pb.NONE)
             link = cast("LauncherLink", launcher)
-            preprocessor = Preprocessor(link, command, str(self._directory), settings, LocalSlots())
-            return await preprocessor.for_servers(self._sources)
+            preprocessor = Preprocessor(link, command, str(self._directory), settings, LocalSlots(), self._sources)
+            return await preprocessor.for_servers()
 
         return launcher.runs, asyncio.run(run())
 
@@ -88,7 +91,8 @@ def test_suspect_sources_are_preprocessed_in_full_and_soon_at_once(place: Place)
 @pytest.mark.parametrize("end", [(256, b""), (256, b"error"), (0, b"warning")])
 def test_what_only_full_preprocessing_can_judge(place: Place, end: tuple[int, bytes]) -> None:
     runs, text = place.preprocess("plain.cc", directives=end)
-    assert (runs, text) == ([DIRECTIVES, FULL], Text(b'# 0 "plain.cc"\nint x; // in full\n'))
+    why = "the preprocessor has something to say"
+    assert (runs, text) == ([DIRECTIVES, FULL], Text(b'# 0 "plain.cc"\nint x; // in full\n', why_in_full=why))
     assert place.preprocess("plain.cc", directives=end, full=(0, b"warning"))[1].warned
     with pytest.raises(CompileLocallyError, match="found an error"):
         place.preprocess("plain.cc", directives=end, full=(256, b"error"))
@@ -98,3 +102,10 @@ def test_an_error_where_suspects_are_expected_is_not_looked_for_twice(place: Pla
     place.preprocess("suspect.cc")
     with pytest.raises(CompileLocallyError, match="found an error"):
         place.preprocess("plain.cc", full=(256, b"error"))
+
+
+def test_comments_that_c_is_warned_by_stay_in_the_text(place: Place) -> None:
+    runs, text = place.preprocess("comment.c")
+    assert (runs, text.unexpanded) == ([FULL, DIRECTIVES], True)
+    with pytest.raises(CompileLocallyError, match=r"suspect.c holds a comment that -Wimplicit-fallthrough=3 reads"):
+        place.preprocess("suspect.c")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-from pathlib import Path
-
-from distplusplus.agent.preprocess.unexpanded import Sources, macro_pragmas_matter
-from distplusplus.compiler.source_scan import SourceKind, examine
+from distplusplus.agent.preprocess.unexpanded import macro_pragmas_matter, may_be_taken
+from distplusplus.compiler.source_scan import examine
 
 # As GCC 11, 12 and 14 show it; the names of those that are carried out are in capitals.
 PRAGMAS = """\
@@ -77,51 +73,9 @@ def test_a_macro_that_is_never_defined_can_be_saved_and_restored() -> None:
     assert macro_pragmas_matter([(1, b"__LINE__")], b"a.cc", text)
 
 
-def test_options_that_change_count_where_they_are_in_the_text(tmp_path: Path) -> None:
-    (tmp_path / "a.cc").write_text('#if NEVER\n#pragma GCC  target("avx2")\n#endif\n')
-    assert examine((tmp_path / "a.cc").read_bytes()).kind == SourceKind.OPTIONS
-    sources = Sources()
-    marker = b'# 0 "a.cc"\n'
-    assert sources.are_plain(marker + b"int x;\n", "a.cc", str(tmp_path))
-    assert not sources.are_plain(marker + b'_Pragma("GCC target(x)")\n', "a.cc", str(tmp_path))
-    system = b'# 3 "/usr/lib/avx.h" 3 4\n#pragma GCC target("avx2")\n# 2 "a.cc" 2\nint x;\n'
-    assert sources.are_plain(marker + system, "a.cc", str(tmp_path))
-
-
-def test_a_file_is_looked_at_again_when_it_has_changed(tmp_path: Path) -> None:
-    sources = Sources()
-    header = tmp_path / "h.h"
-    header.write_text("int x;\n")
-    (tmp_path / "a.cc").write_text('#include "h.h"\n')
-    text = b'# 0 "a.cc"\n# 1 "h.h" 1\nint x;\n'
-    assert sources.are_plain(text, "a.cc", str(tmp_path))
-    header.write_text("#pragma message(x)\n")
-    assert not sources.are_plain(text, "a.cc", str(tmp_path))
-    assert not sources.are_plain(text, "a.cc", "/")
-    header.unlink()
-    assert not sources.are_plain(text, "a.cc", str(tmp_path))
-
-
-def test_a_pipe_is_not_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "h.h")
-    (tmp_path / "a.cc").write_text("")
-    assert not Sources().are_plain(b'# 0 "a.cc"\n# 1 "h.h" 1\n', "a.cc", str(tmp_path))
-
-
-def test_what_is_quoted_in_a_marker_is_suspect(tmp_path: Path) -> None:
-    (tmp_path / 'x"y.h').write_text("int x;\n")
-    (tmp_path / "a.cc").write_text("")
-    assert not Sources().are_plain(b'# 0 "a.cc"\n# 1 "x\\"y.h" 1\n', "a.cc", str(tmp_path))
-
-
-def test_a_process_with_mounts_of_its_own_is_not_one_that_sees_our_files() -> None:
-    sources = Sources()
-    assert sources.sees(os.getpid())
-    assert not sources.sees(0)
-    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", "echo ready; read line"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        assert not sources.sees(process.pid)
-        process.stdin.close()
+def test_what_hangs_on_macros_that_no_text_has() -> None:
+    text = b"#define __GNUC__ 12\n#define AB 1\n"
+    alternatives = (frozenset({b"A", b"__GNUC__"}), frozenset({b"_MSC_VER"}))
+    assert not may_be_taken(alternatives, text)
+    assert may_be_taken(alternatives[:1], text)
+    assert may_be_taken((), text)
