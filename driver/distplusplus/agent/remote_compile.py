@@ -160,12 +160,12 @@ class _RemoteCompile:
         command, directory = self._command, self._request.directory
         headers = self._shared.headers
         try:
-            header_job = await headers.make(command, self._compiler, directory, self._request.environ)
+            header_job = await headers.make(command, self._compiler, directory, self._directory, self._request.environ)
         except DoubtError as error:
             self._shared.notices.log("info", f"preprocessed: {error}: {command.source}")
             return False
         job = Job(self._compiler, self._settings, self._notice, with_headers=True)
-        prepared = PreparedCompile(command, self._compiler, pb.File(), directory, header_job=header_job)
+        prepared = PreparedCompile(command, self._compiler, pb.File(), self._directory, header_job=header_job)
         try:
             worker, answer = await reserve_and_send(self._shared.scheduler, job, prepared)
         except NoWorkerError as error:

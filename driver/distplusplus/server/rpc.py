@@ -148,9 +148,8 @@ class Service:
             return await self._runner.compile(request)
         if self._header_runner is None or job.reservation is None:
             raise CallRefused(pb.Refusal.ARGUMENT_NOT_ALLOWED, "this server takes no header jobs")
-        # A user is what a token or a certificate says; without them, of his own word, and so only that of his machine.
-        owner = f"{job.reservation.user}@{job.peer.rpartition(':')[0]}"
-        return await self._header_runner.compile(request, owner)
+        # As slots are counted. What a client says of its user counts only within its address.
+        return await self._header_runner.compile(request, "\0".join(job.reservation.caller.account))
 
     async def _describe(self, _request: pb.DescribeRequest, _context: Any) -> pb.Description:
         description = pb.Description(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.agent.home import Home, running_server
+from tests.integration.agent.home import LAUNCHER, Home, running_server
 from tests.integration.server.harness import Server, until
 
 FILES = {
@@ -97,6 +97,22 @@ def both(home: Home, *command: str, how: str = "with headers") -> None:
 )  # fmt: skip
 def test_the_outcome_is_that_of_a_local_compile(headers: Home, command: tuple[str, ...]) -> None:
     both(headers, *command)
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+def test_the_directory_is_recorded_as_a_local_compile_does(headers: Home, compiler: str) -> None:
+    """Below a symbolic link, compilers record $PWD."""
+    beside = headers.work.parent / "beside"
+    beside.symlink_to("work")
+    for source in ("link/deep/d.cc", f"{beside}/link/deep/d.cc"):
+        script = f'cd {beside} && exec "$@"'
+        outcomes = []
+        for launcher in ((), (LAUNCHER,)):
+            command = (*launcher, compiler, "-g", "-c", source, "-o", "out.o")
+            assert headers.run("sh", "-c", script, "sh", *command).returncode == 0
+            outcomes.append((headers.work / "out.o").read_bytes())
+        assert outcomes[0] == outcomes[1], headers.log
+    assert headers.log.count("with headers") == 2, headers.log
 
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])

@@ -35,14 +35,13 @@ _MAX_FAILED: Final = 10_000
 class HeaderJob:
     """A compile as a worker gets it without preprocessing.
 
-    `directory` is the real path of the working directory, `recorded` what the compiler records of it.
+    `directory` is the real path of the working directory.
     """
 
     command: HeaderCommand
     inputs: Inputs
     source: str
     directory: str
-    recorded: str
     own_headers: bytes
 
 
@@ -61,10 +60,13 @@ class HeaderJobs:
         self._thread = ThreadPoolExecutor(1, "headers")
 
     async def make(
-        self, command: Compile, compiler: LocalCompiler, directory: str, environ: Mapping[str, str]
+        self, command: Compile, compiler: LocalCompiler, directory: str, recorded: str, environ: Mapping[str, str]
     ) -> HeaderJob:
-        """The header job for a command in `directory`. Raises DoubtError with the reason where there is none."""
-        step = partial(self._make, command, compiler, directory, environ)
+        """The header job for a command in `directory`, of which the compiler records the path `recorded`.
+
+        Raises DoubtError with the reason where there is none.
+        """
+        step = partial(self._make, command, compiler, directory, recorded, environ)
         return await asyncio.get_running_loop().run_in_executor(self._thread, step)
 
     def remember_failure(self, source: str, directory: str) -> None:
@@ -76,7 +78,11 @@ class HeaderJobs:
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _make(self, command: Compile, compiler: LocalCompiler, directory: str, environ: Mapping[str, str]) -> HeaderJob:
+    def _make(
+        self, command: Compile, compiler: LocalCompiler, directory: str, recorded: str, environ: Mapping[str, str]
+    ) -> HeaderJob:
+        if recorded.startswith("/proc/"):
+            raise DoubtError(f"the compiler records the directory {recorded}")
         _check(command, compiler, environ)
         if (command.source, directory) in self._failed:
             raise DoubtError("a worker lacked a file of it before")
@@ -88,11 +94,11 @@ class HeaderJobs:
         own = self._own(command, compiler)
         path = self._search_path(command, compiler, as_header_job, own, real)
         inputs = self._closures.find(
-            command.source, as_header_job.forced, real, path, as_header_job.defined, recorded=directory
+            command.source, as_header_job.forced, real, path, as_header_job.defined, recorded=recorded
         )
         _check_names(as_header_job, inputs)
         source = ROOT_MARK + command.source if command.source.startswith("/") else command.source
-        return HeaderJob(as_header_job, inputs, source, real, directory, own.digest)
+        return HeaderJob(as_header_job, inputs, source, real, own.digest)
 
     def _own(self, command: Compile, compiler: LocalCompiler) -> OwnHeaders:
         try:
