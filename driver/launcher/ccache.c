@@ -37,7 +37,7 @@ void refuse_ccache(char **arguments)
     const char *check = getenv("CCACHE_COMPILERCHECK");
     if (is_question(arguments) || !is_parent_ccache() || (check && strstr(check, "%compiler%")))
         return;
-    say("ccache takes %s for the compiler and would not notice when the compiler changes; take its directory out of "
-        "PATH and set CCACHE_PREFIX=distplusplus, or set CCACHE_COMPILERCHECK='%%compiler%% -v'", arguments[0]);
+    say("ccache takes %s for the compiler, and would not notice that the compiler changes; set CCACHE_PREFIX=distplusplus "
+        "and CCACHE_PATH to your PATH without that directory", arguments[0]);
     exit(EXIT_TROUBLE);
 }

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -162,6 +163,13 @@ def test_a_hundred_clients_get_statistics_while_distccd_is_restarted(worker: Wor
         answers += [pool.submit(worker.ask) for _ in range(100)]
         refused = [str(answer.result()) for answer in answers if not isinstance(answer.result(), Ready)]
     assert refused == []
+
+
+def test_connections_that_say_nothing_keep_no_client_from_the_statistics(worker: Worker) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(600):
+            stack.enter_context(socket.create_connection((worker.address, 3633), timeout=5))
+        assert isinstance(worker.ask(), Ready)
 
 
 def test_a_distccd_that_lost_only_its_parent_process_is_started_again(worker: Worker, tmp_path: object) -> None:

@@ -212,3 +212,13 @@ def test_free_memory_of_a_worker_cuts_its_slots(sandbox: Sandbox) -> None:
     assert document["command"]["environment"]["DISTCC_HOSTS"] == f"{NOBODY}:1234/2,lzo"
     assert document["hosts"][0]["free_memory_mib"] == 3000
     assert unlimited["hosts"][0]["slots"] == 8
+
+
+def test_a_name_that_no_name_server_can_have_is_dropped_like_any_other(project: Sandbox) -> None:
+    """A label has at most 63 letters (RFC 1035)."""
+    name = f"{'a' * 64}.invalid"
+    project.environ["DISTCC_AUTO_HOSTS"] += f" {name}"
+    done = project.distcc_auto("make")
+    assert done.returncode == 0, done
+    (line,) = _refusals(done.stderr)
+    assert f"{name}: resolve: no address for '{name}'" in line

@@ -47,9 +47,9 @@ def test_hosts_shows_a_line_a_host(mixed: Sandbox, workers: list[LoopbackWorker]
         assert re.search(
             rf" tcp +ready +{worker.slots} +\d+\.\d\d +- +\d+\.\d ms +it offers {worker.slots} *$", line
         ), line
-    assert re.search(r"^127\.0\.1\.9:1:\d+ +tcp +refused +0 +- +- +- +connect: connection refused", lines[-1]), lines[
-        -1
-    ]
+    assert re.search(
+        rf"^{re.escape(NOBODY)}:1:\d+ +tcp +refused +0 +- +- +- +connect: connection refused", lines[-1]
+    ), lines[-1]
 
 
 def test_hosts_without_a_worker_has_status_1(sandbox: Sandbox) -> None:
@@ -92,7 +92,7 @@ def test_explain_tells_why_and_does_not_build(mixed: Sandbox, workers: list[Loop
     assert done.returncode == 0, done
     for worker in workers:
         assert f"{worker.spec}: {worker.slots} slots: it offers {worker.slots}\n" in done.stdout
-    assert re.search(r"127\.0\.1\.9:1:\d+: no slots: connect: connection refused", done.stdout)
+    assert re.search(rf"{re.escape(NOBODY)}:1:\d+: no slots: connect: connection refused", done.stdout)
     assert "-j 12 = 8 remote slots + 1 local jobs + 3 saturation jobs\n" in done.stdout
     assert not (mixed.work / "built").exists()
     # It needs no command.
@@ -222,7 +222,7 @@ def test_grpc_hosts_without_the_extra_tell_what_to_install(sandbox: Sandbox) -> 
     assert (done.returncode, done.stdout) == (96, ""), done
     assert done.stderr.startswith("distcc-auto: grpc:// hosts need the extra 'distplusplus'"), done
     assert len(done.stderr.splitlines()) == 1, done
-    mixed = sandbox.distcc_auto("hosts", env=environ | {"DISTCC_AUTO_HOSTS": "127.0.1.9:1:1 grpc://127.0.0.1:1"})
+    mixed = sandbox.distcc_auto("hosts", env=environ | {"DISTCC_AUTO_HOSTS": f"{NOBODY}:1:1 grpc://127.0.0.1:1"})
     assert mixed.returncode == 1, mixed
     assert "bridge: the extra 'distplusplus' is not installed" in mixed.stdout
     assert "Traceback" not in mixed.stderr

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.demo import loopback
-from distcc_auto.demo.loopback import LoopbackWorker
+import distcc_auto
+from distcc_auto.demo.loopback import LoopbackWorker, free_ports
 
-SHELL_FILES = Path(loopback.__file__).parent / "shells"
+SHELL_FILES = Path(distcc_auto.__file__).parent / "shells"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SYSTEM_PATH = "/usr/bin:/bin"
 # Besides plain words: empty, white space, what shells expand or take away.
@@ -196,7 +196,7 @@ def test_the_exit_status_is_that_of_distcc_auto(
     tmp_path: Path,
 ) -> None:
     settings, command, status = case
-    (free_port,) = loopback.free_ports("127.0.0.1", 1)
+    (free_port,) = free_ports("127.0.0.1", 1)
     hosts = settings.get("DISTCC_AUTO_HOSTS", worker.spec).replace("DEAD", f"127.0.0.1:{free_port}:{free_port}")
     done = shell.run(
         f"{shell.source}distcc_build {command}", environ | settings | {"DISTCC_AUTO_HOSTS": hosts}, tmp_path

@@ -101,6 +101,9 @@ def install_symlinks(directory: str, environ: Mapping[str, str]) -> int:
     if not names:
         raise ConfigurationError("no compiler in PATH; install one, then run this again")
     print(f"{directory}: {' '.join(names)}")
+    if any(os.access(os.path.join(entry, "ccache"), os.X_OK) for entry in environ.get("PATH", "").split(os.pathsep)):
+        # It must not take a link for the compiler (launcher/ccache.c).
+        print('For ccache: export CCACHE_PREFIX=distplusplus CCACHE_PATH="$PATH"')
     print(f'Put it first in PATH: export PATH="{os.path.abspath(directory)}:$PATH"')
     return 0
 

@@ -1,27 +1,17 @@
-"""Who may call: addresses, bearer tokens, and TLS with certificates that are reloaded."""
+"""Who may call: clients in some networks, or with a bearer token. Needs no gRPC."""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-import logging
 import os
 import urllib.parse
-from collections.abc import Awaitable, Callable, Collection
-from typing import Any
-
-import grpc
-import grpc.aio
+from collections.abc import Collection, Iterable
 
 from distcc_common.errors import ConfigurationError
-from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.protocol import refusals
+from distplusplus.server.log import log
 from distplusplus.server.privileges import user_name
 from distplusplus.server.server_settings import Network
-
-_log = logging.getLogger("distplusplusd")
-# Health is asked by machinery that has no token, and tells nothing.
-_OPEN_METHODS = "/grpc.health.v1.Health/"
 
 
 def is_allowed(peer: str, networks: Collection[Network]) -> bool:
@@ -40,7 +30,7 @@ def is_allowed(peer: str, networks: Collection[Network]) -> bool:
 
 
 class FileWatch:
-    """The contents of some files, read anew when one of them changes."""
+    """The contents of some files, read again when one of them changes."""
 
     def __init__(self, *paths: str) -> None:
         self._paths = paths
@@ -48,15 +38,14 @@ class FileWatch:
         self.contents = self._read()
 
     def changed(self) -> bool:
-        """Whether `contents` is new since the last call. A file that cannot be read leaves the old
-        contents."""
+        """Whether `contents` is new since the last call. A file that cannot be read leaves the old contents."""
         try:
             stamp = self._read_stamp()
             if stamp == self._stamp:
                 return False
             self.contents = self._read()
         except OSError as error:
-            _log.error("cannot reload %s, the old contents stay: %s", error.filename, error.strerror)
+            log.error("cannot reload %s, the old contents stay: %s", error.filename, error.strerror)
             return False
         self._stamp = stamp
         return True
@@ -72,33 +61,8 @@ class FileWatch:
         return contents
 
 
-def tls_credentials(certificate: str, key: str, client_ca: str | None) -> grpc.ServerCredentials:
-    """Credentials that follow their files: looked at on each new connection. Raises ConfigurationError."""
-    watch = _watched("TLS", *([certificate, key] + ([client_ca] if client_ca else [])))
-
-    def configuration() -> grpc.ServerCertificateConfiguration:
-        chain, private, *authorities = watch.contents
-        return grpc.ssl_server_certificate_configuration([(private, chain)], authorities[0] if authorities else None)
-
-    def fetch() -> Any:  # None: no change; the published type does not know it
-        try:
-            if watch.changed():
-                _log.info("certificates are reloaded")
-                return configuration()
-        except Exception:
-            # gRPC would end the handshake without a word.
-            _log.exception("cannot reload the certificates, the old ones stay")
-        return None
-
-    chain, private, *_ = watch.contents
-    if b"-----BEGIN CERTIFICATE-----" not in chain:
-        raise ConfigurationError(f"--tls-certificate {certificate}: holds no PEM certificate")
-    if b"PRIVATE KEY-----" not in private:
-        raise ConfigurationError(f"--tls-key {key}: holds no PEM private key")
-    return grpc.dynamic_ssl_server_credentials(configuration(), fetch, require_client_authentication=bool(client_ca))
-
-
-def _watched(what: str, *paths: str) -> FileWatch:
+def watched_files(what: str, *paths: str) -> FileWatch:
+    """A watch of the files that the option `what` names. Raises ConfigurationError."""
     try:
         return FileWatch(*paths)
     except OSError as error:
@@ -107,13 +71,11 @@ def _watched(what: str, *paths: str) -> FileWatch:
         ) from error
 
 
-class TokenInterceptor(grpc.aio.ServerInterceptor):
-    """Lets only calls through that carry one of the tokens of a file. Raises ConfigurationError if there is
-    none."""
+class Tokens:
+    """The bearer tokens of a file, read again when it changes. Raises ConfigurationError if it holds none."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._watch = _watched("--token-file", path)
+        self._watch = watched_files("--token-file", path)
         self._tokens = self._parse()
         if not self._tokens:
             raise ConfigurationError(f"--token-file {path}: holds no token")
@@ -126,57 +88,14 @@ class TokenInterceptor(grpc.aio.ServerInterceptor):
                 tokens.append((words[-1].encode(), words[0] if len(words) > 1 else f"token {number}"))
         return tokens
 
-    def user(self, metadata: Any) -> str | None:
-        """Whose token the call carries, None if nobody's."""
+    def user(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+        """The name of the token that a call's metadata carries, None if it carries none of them."""
         if self._watch.changed():
             self._tokens = self._parse()
         found = None
         for key, value in metadata or ():
             if key == "authorization" and isinstance(value, str) and value[:7].lower() == "bearer ":
                 for token, name in self._tokens:
-                    if hmac.compare_digest(token, value[7:].strip().encode()):
+                    if hmac.compare_digest(token, value[7:].strip().encode("utf-8", "surrogatepass")):
                         found = name
         return found
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(_OPEN_METHODS):
-            return handler
-        if self.user(handler_call_details.invocation_metadata) is not None:
-            return handler
-        return _refusing(handler)
-
-
-def _refusing(handler: Any) -> Any:
-    """A handler of the same kind that refuses."""
-    message = "no valid bearer token: send the metadata `authorization: Bearer TOKEN`"
-
-    async def refuse(context: Any) -> None:
-        trailer = refusals.to_trailer(
-            grpc.StatusCode.UNAUTHENTICATED.value[0], message, refusals.refusal(pb.Refusal.BAD_TOKEN)
-        )
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, message, (trailer,))
-
-    async def unary(_request: Any, context: Any) -> None:
-        await refuse(context)
-
-    async def stream(_request: Any, context: Any) -> Any:
-        await refuse(context)
-        yield  # pragma: no cover  # makes this a generator
-
-    kinds = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }
-    make: Any = kinds[handler.request_streaming, handler.response_streaming]
-    return make(
-        stream if handler.response_streaming else unary,
-        handler.request_deserializer,
-        handler.response_serializer,
-    )

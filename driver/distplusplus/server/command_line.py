@@ -1,8 +1,7 @@
 """From a checked request to the compiler's command line and the names of its files. Pure.
 
-Objects must be those that the same compiler makes at home of the same text, so the client's names and
-directories are
-put where this machine's would show. docs/distplusplusd.md tells what was found out about each compiler.
+Objects must be those that the same compiler makes of the same text on the client's machine. So the client's names and
+directories are put where this machine's would show. docs/distplusplusd.md tells what was found out about each compiler.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from distplusplus.compiler.allowed import Arguments
-from distplusplus.compiler.file_names import MAX_PATH_BYTES, check_name, check_output, check_path, is_plain
+from distplusplus.compiler.file_names import check_name, check_output, check_path
 from distplusplus.compiler.identity import Family, Identity
 from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF, PREPROCESSED_OPTION_OF, Language
 from distplusplus.compiler.names import is_gcc_11
@@ -21,7 +20,6 @@ from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.compilers import Program
 
-_MARKED_NAME = re.compile(rb'^# \d+ "([^"\\\n<]+)"', re.MULTILINE)
 _LINE_MARKER = re.compile(rb'# \d+ "')
 # Written by -fworking-directory, which -g switches on: the second line of GCC's output.
 _DIRECTORY_MARKER = re.compile(rb'(?:# \d+ "[^"\n]*"[^\n]*\n){0,2}# \d+ "(?:[^"\\\n]|\\.)*//"')
@@ -37,7 +35,7 @@ _EXTRA_ENDINGS = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class CompileCommand:
     """One compile. Names are relative to the job's working directory."""
 
     argv: tuple[str, ...]
@@ -46,7 +44,7 @@ class Plan:
     # Where the profile of -fprofile-use goes, if the job has one.
     profile: str | None
     extras: frozenset[Extra]
-    # Clang names a file in .gcno relatively if it is there: the client's files are, at home.
+    # Clang names a file in .gcno relatively if it is there: as the client's files are in a local compile.
     needs_sources: bool
     # GCC writes its working directory into .gcno: the client's must stand there.
     gcno_directory: str | None
@@ -64,8 +62,8 @@ def make(
     identity: Identity,
     head: bytes,
     work: str,
-) -> Plan:
-    """The plan of a job that runs in `work`; `head` is the beginning of its source.
+) -> CompileCommand:
+    """The command of a job that runs in `work`; `head` is the beginning of its source.
 
     Raises CallRefused, NotAllowedError.
     """
@@ -80,6 +78,13 @@ def make(
             pb.Refusal.FURTHER_OUTPUTS,
             f"the compiler would write further files ({kinds}) and the client does not take any",
             kinds,
+        )
+    if arguments.assembly_output and not knows_extensions(request):
+        # The first implementation's client takes every compile for one to an object.
+        raise CallRefused(
+            pb.Refusal.NOT_A_COMPILE,
+            "-S needs outputName: a client without it writes the assembly into an object file",
+            "-S",
         )
     clang = identity.family == Family.CLANG
     input_name = _input_name(request.inputFile.name, language, head)
@@ -98,7 +103,7 @@ def make(
     profile = None
     if arguments.profile_use:
         profile = _PROFDATA if clang else os.path.splitext(output)[0] + ".gcda"
-    return Plan(
+    return CompileCommand(
         argv,
         input_name,
         output,
@@ -112,26 +117,26 @@ def make(
 _PROFDATA = "profile.profdata"
 
 
-def extra_kind(file_name: str, plan: Plan) -> pb.FurtherOutput.Kind | None:
+def knows_extensions(request: pb.CompileRequest) -> bool:
+    """Whether the client knows fields from 100 up. Clients of this project do; the first implementation's does not."""
+    return bool(
+        request.outputName or request.furtherOutputs or request.language or request.HasField("expectedCompiler")
+    )
+
+
+def extra_kind(file_name: str, command: CompileCommand) -> pb.FurtherOutput.Kind | None:
     """What a file beside the output is, None if the job was not asked for such a one."""
     for ending, (extra, kind) in _EXTRA_ENDINGS.items():
-        if file_name.endswith(ending) and extra in plan.extras:
+        if file_name.endswith(ending) and extra in command.extras:
             return kind
     return None
-
-
-def named_sources(text: bytes) -> set[str]:
-    """The files that line markers name, those that lie below the working directory."""
-    names = (name.decode("utf-8", "replace") for name in set(_MARKED_NAME.findall(text)))
-    return {name for name in names if is_plain(name.split("/")) and len(name) < MAX_PATH_BYTES}
 
 
 def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
     """GCC's coverage notes with the working directory `ours` replaced by the client's. Raises CallRefused.
 
-    Format: gcc/gcov-io.h. The header is magic, version, stamp and (from GCC 12) checksum, 4 bytes each, then
-    comes the
-    directory as a string: its length with its NUL in bytes (GCC 12), or in 4-byte words and padded (before).
+    Format: gcc/gcov-io.h. The header is magic, version, stamp and (from GCC 12) checksum, 4 bytes each. The directory
+    follows as a string: its length with its NUL in bytes (GCC 12), or in 4-byte words and padded (before).
     """
     order = "little" if gcno.startswith(b"oncg") else "big"
     for start in (16, 12):
@@ -145,9 +150,7 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
                 return gcno[:start] + size + text + gcno[start + 4 + len(stored) :]
     raise CallRefused(
         pb.Refusal.ARGUMENT_NOT_ALLOWED,
-        "this compiler writes coverage notes in a form that is not known here, and they would name the"
-        " worker's"
-        " directory",
+        "this compiler writes coverage notes in an unknown form, and they would name the worker's directory",
         "--coverage",
     )
 
@@ -157,11 +160,11 @@ def _check_directives_only(identity: Identity, language: Language) -> None:
     if identity.family != Family.GCC or not is_gcc_11(identity.version):
         raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
-            "macros can be left to GCC 11 and later only, and this compiler is another one",
+            "only GCC 11 or later can expand macros of -fdirectives-only, and this compiler is another one",
             "-fdirectives-only",
         )
     if language == Language.ASSEMBLER:
-        raise CallRefused(pb.Refusal.LANGUAGE_NOT_SUPPORTED, "assembly has no macros to be expanded here", "assembler")
+        raise CallRefused(pb.Refusal.LANGUAGE_NOT_SUPPORTED, "assembly has no macros to expand", "assembler")
 
 
 def _input_name(name: str, language: Language, head: bytes) -> str:
@@ -223,19 +226,19 @@ def _gcc_names(
         names.append(f"-fdebug-prefix-map={work}={arguments.mapped_directory(request.cwd)}")
     if not (arguments.coverage or arguments.profile_generate):
         return names
-    # The profile's path in the object is made of -dumpdir, so that gets the client's directory; every other
-    # further file would then be written there, too.
+    # GCC makes the profile's path in the object from -dumpdir, so -dumpdir is the client's directory. Every other
+    # further file would be written there, too.
     if arguments.profile_use or arguments.extras - {Extra.GCNO}:
         raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
-            "coverage or a profile together with -fprofile-use or further outputs cannot be compiled away from home",
+            "coverage or a profile together with -fprofile-use or further outputs can only be compiled locally",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
     if not is_gcc_11(identity.version):
         raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,
-            f"GCC {identity.version} would record the worker's directory as the place of the profile (GCC"
-            f" 11 can be told)",
+            f"GCC {identity.version} would record the worker's directory as the place of the profile; GCC 11 is the"
+            " first that can be told another one",
             "--coverage" if arguments.coverage else "-fprofile-generate",
         )
     directory, base = os.path.split(_client_stem(request, output))

@@ -1,36 +1,42 @@
-"""One compile: from a CompileRequest to its CompileAnswer."""
+"""One compile: from a CompileRequest to its CompileAnswer, top to bottom.
+
+What a client can make large is done in threads (`job_files`), so that the event loop always answers.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import itertools
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 from distplusplus.compiler import allowed as argument_rules
 from distplusplus.compiler.file_names import check_name
 from distplusplus.compiler.identity import Family, Identity
-from distplusplus.compiler.languages import Language
 from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused, not_allowed
-from distplusplus.server import command_line as planning
+from distplusplus.server import command_line, job_files
+from distplusplus.server.command_line import CompileCommand
 from distplusplus.server.compilers import Compilers, Program, describe
+from distplusplus.server.job_files import Budget, Stop
 from distplusplus.server.server_settings import Settings
 from distplusplus.server.warden_client import Ended, JobDir, WardenClient, settle
 
 T = TypeVar("T")
 
-# Below this a thread costs more than it frees the event loop for.
-_INLINE_BYTES = 128 * 1024
-_MAX_MESSAGES_BYTES = 8 * 1024 * 1024
-_MAX_FURTHER_OUTPUTS = 50
+_HEAD_BYTES = 8192
+_TAIL_BYTES = 4096
+# Threads are made when they are needed. A job that has a slot must not wait for another one's thread.
+_MAX_THREADS = 256
+# Outputs larger than this are read by at most two jobs at a time: they are in memory, compressed, until they are sent.
+_LARGE_OUTPUT_BYTES, _LARGE_OUTPUTS_AT_ONCE = 64 << 20, 2
 
 _NO_MEMORY = re.compile(
     rb"Killed signal terminated program|out of memory allocating \d+ bytes|virtual memory exhausted"
@@ -44,9 +50,13 @@ _NO_PROGRAM = re.compile(rb"cannot execute \W*(cc1\w*|as)\W")
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job's answer, and what the log and the metrics say of it."""
+    """A job's answer, and what the log and the metrics say of it.
 
-    answer: pb.CompileAnswer
+    `answer` is an encoded CompileAnswer in pieces. What is only known later can be appended as another one, since
+    protobuf merges them.
+    """
+
+    answer: list[bytes]
     return_code: int
     input_bytes: int
     output_bytes: int
@@ -55,9 +65,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A job whose files are written. `present`: what lies where outputs will be, before the compiler runs."""
+    """A job whose files are written. `present`: the files that are there before the compiler runs."""
 
-    plan: planning.Plan
+    command: CompileCommand
     input_bytes: int
     present: frozenset[str]
 
@@ -69,144 +79,130 @@ class JobRunner:
         self._settings = settings
         self._compilers = compilers
         self._warden = warden
-        self._compression = pb.zstd if settings.compress == "zstd" else pb.NONE
+        self._threads = ThreadPoolExecutor(_MAX_THREADS, "job")
+        self._large_outputs = asyncio.Semaphore(_LARGE_OUTPUTS_AT_ONCE)
 
     async def compile(self, request: pb.CompileRequest) -> Outcome:
         """Compiles. Raises CallRefused. Nothing of the job is left afterwards, also if it is cancelled."""
-        try:
-            return await self._compile(request)
-        except NotAllowedError as error:
-            raise not_allowed(error) from error
-
-    async def _compile(self, request: pb.CompileRequest) -> Outcome:
-        begun = time.monotonic()
-        check_name(request.inputFile.name)
+        begun_s = time.monotonic()
         program, identity = await self._compilers.resolve(request.compiler)
+        job_dir = self._warden.new_dir()
+        try:
+            prepared = await self._in_thread(lambda stop: self._prepare(request, program, identity, job_dir, stop))
+            request.inputFile.ClearField("content")
+            request.ClearField("furtherInput")
+            started_s = time.monotonic()
+            argv = prepared.command.argv
+            ended = await self._warden.run(argv, job_dir, _readable(program), self._settings.job_timeout_s)
+            finished_s = time.monotonic()
+            report = pb.JobReport(
+                prepareMs=int((started_s - begun_s) * 1000),
+                compileMs=int((finished_s - started_s) * 1000),
+                userCpuMs=int(ended.user_cpu_s * 1000),
+                systemCpuMs=int(ended.system_cpu_s * 1000),
+                maxRssKib=ended.max_rss_kib,
+                signal=ended.signal,
+            )
+            answer, output_bytes = await self._collected(request, prepared, ended, report, job_dir)
+        finally:
+            await self._in_thread(lambda _: job_dir.remove())
+        return Outcome(answer, ended.return_code, prepared.input_bytes, output_bytes, finished_s - started_s)
+
+    async def _collected(
+        self, request: pb.CompileRequest, prepared: _Prepared, ended: Ended, report: pb.JobReport, job_dir: JobDir
+    ) -> tuple[list[bytes], int]:
+        def collect(stop: Stop) -> tuple[list[bytes], int]:
+            return self._collect(request, prepared, ended, report, job_dir, stop)
+
+        if job_dir.size(os.path.join("w", prepared.command.output)) <= _LARGE_OUTPUT_BYTES:
+            return await self._in_thread(collect)
+        async with self._large_outputs:
+            return await self._in_thread(collect)
+
+    def _prepare(
+        self, request: pb.CompileRequest, program: Program, identity: Identity, job_dir: JobDir, stop: Stop
+    ) -> _Prepared:
+        """Checks the request and writes the job's files. Raises CallRefused."""
+        try:
+            command, pieces = self._command(request, program, identity, job_dir)
+            if command.output_dir:
+                os.makedirs(os.path.join(job_dir.work, command.output_dir))
+            input_path = os.path.join(job_dir.work, command.input_name)
+            size = job_files.write_source(request, pieces, input_path, stop)
+            if command.needs_sources:
+                job_files.make_named_sources(job_dir.work, command.input_name, stop)
+            if command.profile is not None:
+                profile_path = os.path.join(job_dir.work, command.profile)
+                job_files.write_profile(request, profile_path, self._settings.max_input_bytes, stop)
+            return _Prepared(command, size, job_files.present_files(job_dir.work, command))
+        except NotAllowedError as error:
+            raise not_allowed(error) from None
+        except OSError as error:
+            raise CallRefused(pb.Refusal.SERVER_FAULT, f"cannot write the job's files: {error}") from None
+
+    def _command(
+        self, request: pb.CompileRequest, program: Program, identity: Identity, job_dir: JobDir
+    ) -> tuple[CompileCommand, Iterator[bytes]]:
+        """The command, and the source in pieces. Raises CallRefused, NotAllowedError."""
+        check_name(request.inputFile.name)
         _check_expected(request.expectedCompiler, identity, program)
         checked = argument_rules.check(request.argument, clang=identity.family == Family.CLANG)
         language = argument_rules.language_of(
             request.language, checked.language, request.inputFile.name, request.compiler
         )
-        job_dir = self._warden.new_dir()
+        pieces = compression.iter_unpacked(request.inputFile, self._settings.max_input_bytes)
         try:
-            prepared = await _in_thread_if(
-                len(request.inputFile.content) > _INLINE_BYTES,
-                partial(self._prepare, request, checked, language, program, identity, job_dir),
-            )
-            plan = prepared.plan
-            request.inputFile.ClearField("content")
-            started = time.monotonic()
-            ended = await self._warden.run(plan.argv, job_dir, _readable(program), self._settings.job_timeout_s)
-            finished = time.monotonic()
-            _check_ended(ended, job_dir, self._settings)
-            size = _size(os.path.join(job_dir.work, plan.output))
-            answer = await _in_thread_if(size > _INLINE_BYTES, partial(self._collect, prepared, ended, job_dir))
-        finally:
-            job_dir.remove()
-        answer.report.prepareMs = int((started - begun) * 1000)
-        answer.report.compileMs = int((finished - started) * 1000)
-        return Outcome(
-            answer,
-            ended.return_code,
-            prepared.input_bytes,
-            size,
-            finished - started,
-        )
+            first = next(pieces, b"")
+        except compression.CompressionError as error:
+            raise job_files.bad_content(request.inputFile, error) from None
+        head = first[:_HEAD_BYTES]
+        command = command_line.make(request, checked, language, program, identity, head, job_dir.work)
+        return command, itertools.chain((first,), pieces)
 
-    def _prepare(
+    def _collect(
         self,
         request: pb.CompileRequest,
-        checked: argument_rules.Arguments,
-        language: Language,
-        program: Program,
-        identity: Identity,
+        prepared: _Prepared,
+        ended: Ended,
+        report: pb.JobReport,
         job_dir: JobDir,
-    ) -> _Prepared:
-        """Writes the job's files."""
-        try:
-            pieces = compression.iter_unpacked(request.inputFile, self._settings.max_input_bytes)
-            first = next(pieces, b"")
-            plan = planning.make(request, checked, language, program, identity, first[:8192], job_dir.work)
-            if plan.output_dir:
-                os.makedirs(os.path.join(job_dir.work, plan.output_dir))
-            size = _write(os.path.join(job_dir.work, plan.input_name), first, pieces)
-            if plan.needs_sources:
-                _make_sources(job_dir.work, plan)
-            if plan.profile is not None:
-                self._write_profile(request, os.path.join(job_dir.work, plan.profile))
-        except compression.UnknownCompressionError as error:
-            raise CallRefused(pb.Refusal.UNKNOWN_COMPRESSION, f"{request.inputFile.name}: {error}") from error
-        except compression.TooLargeError as error:
-            raise CallRefused(pb.Refusal.INPUT_TOO_LARGE, f"{request.inputFile.name}: {error} (--max-input)") from error
-        except compression.FrameError as error:
-            raise CallRefused(pb.Refusal.BAD_FRAME, f"{request.inputFile.name}: {error}") from error
-        except OSError as error:
-            raise CallRefused(pb.Refusal.SERVER_FAULT, f"cannot write the job's files: {error}") from error
-        return _Prepared(plan, size, frozenset(_present(job_dir.work, plan)))
-
-    def _write_profile(self, request: pb.CompileRequest, path: str) -> None:
-        for given in request.furtherInput:
-            if given.kind == pb.FurtherInput.PROFILE:
-                pieces = compression.iter_unpacked(given.file, self._settings.max_input_bytes)
-                _write(path, next(pieces, b""), pieces)
-                return
-        raise CallRefused(
-            pb.Refusal.FURTHER_INPUT_MISSING,
-            "-fprofile-use reads a profile, and none came with the job",
-            "-fprofile-use",
-        )
-
-    def _collect(self, prepared: _Prepared, ended: Ended, job_dir: JobDir) -> pb.CompileAnswer:
-        plan = prepared.plan
+        stop: Stop,
+    ) -> tuple[list[bytes], int]:
+        """The encoded answer in pieces, and the output's size in bytes. Raises CallRefused."""
+        _check_ended(ended, job_dir, self._settings)
+        budget = Budget(self._settings.max_output_bytes, self._settings.max_output_mib)
+        plain = not command_line.knows_extensions(request)
         answer = pb.CompileAnswer(
             returnCode=ended.return_code,
-            stdout=_messages(job_dir, "out"),
-            stderr=_messages(job_dir, "err"),
-            report=pb.JobReport(
-                userCpuMs=int(ended.user_cpu_s * 1000),
-                systemCpuMs=int(ended.system_cpu_s * 1000),
-                maxRssKib=ended.max_rss_kib,
-                signal=ended.signal,
-            ),
+            stdout=job_files.messages(job_dir, "out", budget, plain=plain),
+            stderr=job_files.messages(job_dir, "err", budget, plain=plain),
+            report=report,
         )
         if ended.return_code != 0:
+            # Empty, but there: a client of the first implementation makes a file of it either way.
             answer.outputFile.SetInParent()
-            return answer
-        answer.outputFile.CopyFrom(self._file(job_dir, plan.output, os.path.basename(plan.output)))
-        for name in sorted(_present(job_dir.work, plan) - prepared.present - {plan.output}):
-            self._collect_further(plan, job_dir, name, answer)
-        return answer
+            return [answer.SerializeToString()], 0
+        outputs, size = job_files.collect_outputs(
+            job_dir, prepared.command, prepared.present, self._settings, budget, stop
+        )
+        return [answer.SerializeToString(), *outputs], size
 
-    def _collect_further(self, plan: planning.Plan, job_dir: JobDir, name: str, answer: pb.CompileAnswer) -> None:
-        kind = planning.extra_kind(name, plan)
-        if kind is None or len(answer.furtherOutput) >= _MAX_FURTHER_OUTPUTS:
-            raise CallRefused(
-                pb.Refusal.FURTHER_OUTPUTS,
-                f"the compiler wrote a further file that is not expected: {name[:200]!r}",
-                name,
-            )
-        directory = plan.gcno_directory if kind == pb.FurtherOutput.GCNO else None
-        file = self._file(job_dir, name, os.path.basename(name), directory)
-        answer.furtherOutput.append(pb.FurtherOutput(kind=kind, file=file))
-
-    def _file(self, job_dir: JobDir, relative: str, name: str, gcno_directory: str | None = None) -> pb.File:
+    async def _in_thread(self, step: Callable[[Stop], T]) -> T:
+        """What `step` returns. It is over when this returns or raises, also when the caller is cancelled."""
+        stop = Stop()
+        future = asyncio.get_running_loop().run_in_executor(self._threads, step, stop)
         try:
-            data = job_dir.read(os.path.join("w", relative), self._settings.max_output_bytes)
-        except OSError as error:
-            raise CallRefused(pb.Refusal.SERVER_FAULT, f"the compiler made no output: {error}") from error
-        if gcno_directory is not None:
-            data = planning.with_directory(data, job_dir.work, gcno_directory)
-        return compression.pack(name, data, self._compression, self._settings.compression_level)
-
-
-async def _in_thread_if(large: bool, step: Callable[[], T]) -> T:
-    """What `step` returns. In a thread, the step is over before a cancelled caller goes on to remove its
-    files."""
-    if not large:
-        return step()
-    future = asyncio.get_running_loop().run_in_executor(None, step)
-    await settle(future)
-    return future.result()
+            await asyncio.wait([future])
+            return future.result()
+        except asyncio.CancelledError:
+            stop.set()
+            await settle(future)
+            future.exception()
+            raise
+        finally:
+            # The future holds an exception, that holds its frames, and this one would hold the future: a cycle that
+            # keeps the job's message in memory.
+            del future
 
 
 def _check_expected(expected: pb.Compiler, identity: Identity, program: Program) -> None:
@@ -238,12 +234,12 @@ def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
         )
     if ended.return_code == 0:
         return
-    messages = job_dir.read("err", settings.max_output_bytes)[-4096:]
+    messages = job_files.last_messages(job_dir, _TAIL_BYTES)
     if ended.signal == 9 or _NO_MEMORY.search(messages):
         raise CallRefused(
             pb.Refusal.OUT_OF_MEMORY,
-            f"the compiler ran out of memory ({settings.job_memory_mib} MiB for each process,"
-            f" --job-memory), or was killed",
+            f"the compiler ran out of memory ({settings.job_memory_mib} MiB for each process, --job-memory),"
+            " or was killed",
             retry_after_ms=1000,
         )
     if _CPU_TIME.search(messages):
@@ -262,55 +258,3 @@ def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
             f"this worker's compiler lacks {missing[1].decode()}: the language is not installed",
             missing[1].decode(),
         )
-
-
-def _messages(job_dir: JobDir, name: str) -> str:
-    try:
-        data = job_dir.read(name, _MAX_MESSAGES_BYTES)
-    except FileNotFoundError:
-        return ""
-    except CallRefused:
-        return f"distplusplusd: more than {_MAX_MESSAGES_BYTES} bytes of messages were left out\n"
-    # What would be the client's /tmp and working directory at home.
-    text = data.decode("utf-8", "replace")
-    return text.replace(job_dir.work + "/", "").replace(job_dir.path, "/tmp")  # noqa: S108
-
-
-def _write(path: str, first: bytes, rest: Iterator[bytes]) -> int:
-    size = len(first)
-    with open(path, "xb", buffering=0) as file:
-        file.write(first)
-        for piece in rest:
-            file.write(piece)
-            size += len(piece)
-    return size
-
-
-def _make_sources(work: str, plan: planning.Plan) -> None:
-    """Empty files where the client has the sources that the text names."""
-    with open(os.path.join(work, plan.input_name), "rb") as file:
-        names = planning.named_sources(file.read())
-    for name in names:
-        path = os.path.join(work, name)
-        with contextlib.suppress(FileExistsError, NotADirectoryError):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "x"):
-                pass
-
-
-def _present(work: str, plan: planning.Plan) -> set[str]:
-    """Files in the working directory and in that of the output."""
-    directories = {"", plan.output_dir}
-    return {
-        os.path.join(directory, entry.name)
-        for directory in directories
-        for entry in os.scandir(os.path.join(work, directory))
-        if not entry.is_dir(follow_symlinks=False)
-    }
-
-
-def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import grpc
@@ -13,14 +13,15 @@ from google.protobuf.message import DecodeError, Message
 
 from distcc_common import __version__
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.protocol import methods, refusals
+from distplusplus.protocol import methods
 from distplusplus.protocol.refusals import CallRefused
-from distplusplus.server.access import TokenInterceptor, is_allowed
+from distplusplus.server import statuses
+from distplusplus.server.access import Tokens
 from distplusplus.server.compile import JobRunner
 from distplusplus.server.compilers import Compilers, describe
 from distplusplus.server.log import log
-from distplusplus.server.server_settings import Settings
-from distplusplus.server.statuses import STATUS_OF
+from distplusplus.server.memory import Trimmer
+from distplusplus.server.message_limits import check_fields
 from distplusplus.server.worker import Job, Worker
 
 PROTOCOL_REVISION = 1
@@ -32,10 +33,8 @@ _FEATURES = (
     pb.Description.DIRECTIVES_ONLY,
 )
 _MAX_USER = 200
-_MAX_STATUS_MESSAGE = 2000
 
 RequestT = TypeVar("RequestT", bound=Message)
-AnswerT = TypeVar("AnswerT")
 
 
 class Service:
@@ -43,78 +42,61 @@ class Service:
 
     def __init__(
         self,
-        settings: Settings,
         worker: Worker,
         compilers: Compilers,
         runner: JobRunner,
-        tokens: TokenInterceptor | None,
+        tokens: Tokens | None,
     ) -> None:
-        self._settings = settings
         self._worker = worker
         self._compilers = compilers
         self._runner = runner
         self._tokens = tokens
+        self._trimmer = Trimmer()
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """The handlers of both services. Distribute reads its one message itself, to know when it begins to arrive."""
         unary = grpc.unary_unary_rpc_method_handler
-        calls: list[tuple[methods.Method[Any, Any], Any, Any]] = [
-            (methods.QUERY, unary, self._parsed(pb.ServerQuery, self._query)),
-            (methods.RESERVE, unary, self._parsed(pb.Reservation, self._reserve)),
-            (methods.DISTRIBUTE, grpc.stream_unary_rpc_method_handler, self._guarded(self._distribute)),
-            (methods.DESCRIBE, unary, self._parsed(pb.DescribeRequest, self._describe)),
+        calls: list[tuple[methods.Method[Any, Any], Any]] = [
+            (methods.QUERY, unary(self._parsed(pb.ServerQuery, self._query))),
+            (methods.RESERVE, unary(self._parsed(pb.Reservation, self._reserve))),
+            (methods.DISTRIBUTE, grpc.stream_unary_rpc_method_handler(self._guarded(self._distribute))),
+            (methods.DESCRIBE, unary(self._parsed(pb.DescribeRequest, self._describe))),
         ]
         return [
             grpc.method_handlers_generic_handler(
-                service,
-                {
-                    method.name: make(behaviour, None, method.answer.SerializeToString)
-                    for method, make, behaviour in calls
-                    if method.service == service
-                },
+                service, {method.name: handler for method, handler in calls if method.service == service}
             )
             for service in (methods.COMPILATION_SERVICE, methods.INFORMATION_SERVICE)
         ]
 
     def _parsed(
-        self, kind: type[RequestT], call: Callable[[RequestT, Any], Coroutine[Any, Any, AnswerT]]
-    ) -> Callable[[Any, Any], Coroutine[Any, Any, AnswerT]]:
-        async def parsed(data: bytes, context: Any) -> AnswerT:
-            return await call(_parse(kind, data), context)
+        self, kind: type[RequestT], call: Callable[[RequestT, Any], Coroutine[Any, Any, Message]]
+    ) -> Callable[[Any, Any], Coroutine[Any, Any, bytes]]:
+        async def parsed(data: bytes, context: Any) -> bytes:
+            return (await call(_parse(kind, data), context)).SerializeToString()
 
         return self._guarded(parsed)
 
     def _guarded(
-        self, call: Callable[[Any, Any], Coroutine[Any, Any, AnswerT]]
-    ) -> Callable[[Any, Any], Coroutine[Any, Any, AnswerT]]:
+        self, call: Callable[[Any, Any], Coroutine[Any, Any, bytes]]
+    ) -> Callable[[Any, Any], Coroutine[Any, Any, bytes]]:
         """Turns a refusal into its status and a fault of ours into INTERNAL. Neither ends the server."""
 
-        async def guarded(request: Any, context: Any) -> AnswerT:
+        async def guarded(request: Any, context: Any) -> bytes:
             try:
-                self._check_client(context.peer())
                 return await call(request, context)
             except CallRefused as refused:
-                refusal = refused
+                refusal = statuses.told(refused)
             except (grpc.aio.AbortError, asyncio.CancelledError):
                 raise
             except Exception:
                 log.exception("fault in a call from %s", context.peer())
-                refusal = CallRefused(pb.Refusal.SERVER_FAULT, "the server made a mistake; its log says more")
-            self._worker.metrics.refusals.labels(pb.Refusal.Reason.Name(refusal.reason)).inc()
-            status, message = STATUS_OF[refusal.reason], str(refusal)[:_MAX_STATUS_MESSAGE]
-            trailer = refusals.to_trailer(status.value[0], message, refusal.detail)
-            await context.abort(status, message, (trailer,))
-            raise AssertionError("abort never returns")
+                message = "the server made a mistake; its log says more"
+                refusal = message, pb.Refusal(reason=pb.Refusal.SERVER_FAULT)
+            self._worker.metrics.refusals.labels(pb.Refusal.Reason.Name(refusal[1].reason)).inc()
+            return await statuses.abort(context, *refusal)
 
         return guarded
-
-    def _check_client(self, peer: str) -> None:
-        if not is_allowed(peer, self._settings.allow):
-            host = peer.partition(":")[2].rpartition(":")[0]
-            log.info("refused: %s is not in --allow", peer)
-            raise CallRefused(
-                pb.Refusal.CLIENT_NOT_ALLOWED, f"this server takes no calls from {host} (its --allow)", host
-            )
 
     async def _query(self, request: pb.ServerQuery, _context: Any) -> pb.QueryAnswer:
         worker = self._worker
@@ -136,21 +118,24 @@ class Service:
         user = self._user(request, context)
         return self._worker.promise(await self._worker.reserve(user, context.peer(), request.waitMs / 1000))
 
-    async def _distribute(self, requests: AsyncIterator[bytes], context: Any) -> pb.CompileAnswer:
+    async def _distribute(self, _requests: object, context: Any) -> bytes:
         worker = self._worker
         with worker.accounting(Job(context.peer())) as job:
             async with worker.upload(job.peer):
-                request = await _only_message(requests)
+                data = await _only_message(context)
+                self._trimmer.something_went(len(data))
+                request = await asyncio.to_thread(_parse_job, data)
+                del data
             job.arrived(request.compiler, request.inputFile.name)
             outcome, following = await worker.run(
                 job, request.uuid, lambda: self._runner.compile(request), reserve_next=request.reserveNext
             )
-        answer = outcome.answer
-        answer.currentLoad = worker.slots.taken
-        answer.report.transferMs = int(job.transfer_s * 1000)
+        late = pb.CompileAnswer(
+            currentLoad=worker.slots.taken, report=pb.JobReport(transferMs=int(job.transfer_s * 1000))
+        )
         if following is not None:
-            answer.next.CopyFrom(worker.promise(following))
-        return answer
+            late.next.CopyFrom(worker.promise(following))
+        return await asyncio.to_thread(b"".join, [*outcome.answer, late.SerializeToString()])
 
     async def _describe(self, _request: pb.DescribeRequest, _context: Any) -> pb.Description:
         description = pb.Description(
@@ -185,7 +170,14 @@ def _parse(kind: type[RequestT], data: bytes) -> RequestT:
         raise CallRefused(pb.Refusal.MALFORMED_MESSAGE, f"the call's {len(data)} bytes are no {name}", name) from None
 
 
-async def _only_message(requests: AsyncIterator[bytes]) -> pb.CompileRequest:
-    async for data in requests:
-        return _parse(pb.CompileRequest, data)
-    raise CallRefused(pb.Refusal.MALFORMED_MESSAGE, "the call held no message")
+async def _only_message(context: Any) -> bytes:
+    """The message of a Distribute call. Not through the iterator, which would keep it until the call ends."""
+    data = await context.read()
+    if not isinstance(data, bytes):  # grpc.aio.EOF
+        raise CallRefused(pb.Refusal.MALFORMED_MESSAGE, "the call held no message")
+    return data
+
+
+def _parse_job(data: bytes) -> pb.CompileRequest:
+    check_fields(data)
+    return _parse(pb.CompileRequest, data)

@@ -27,15 +27,17 @@ from grpc_reflection.v1alpha import reflection
 from distcc_common.errors import ConfigurationError
 from distplusplus.protocol import methods
 from distplusplus.protocol.refusals import CallRefused
-from distplusplus.server import check
-from distplusplus.server.access import TokenInterceptor, tls_credentials
+from distplusplus.server import check, memory
+from distplusplus.server.access import Tokens
 from distplusplus.server.compile import JobRunner
 from distplusplus.server.compilers import Compilers
 from distplusplus.server.confinement import landlock_abi
+from distplusplus.server.gate import Gate
 from distplusplus.server.log import configure, log
 from distplusplus.server.privileges import account, become
 from distplusplus.server.rpc import Service
 from distplusplus.server.server_settings import Settings, is_local, load
+from distplusplus.server.tls import tls_credentials
 from distplusplus.server.warden_client import WardenClient, choose_parent
 from distplusplus.server.worker import Worker
 
@@ -47,6 +49,8 @@ _ANSWERS_GRACE_S = 2.0
 _OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_send_message_length", -1),
+    # Identity alone: a compressed message would be inflated before anyone could look at it.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
     ("grpc.max_concurrent_streams", 1000),
     # A client whose machine vanished is noticed after 20 s; one that ends is noticed at once.
     ("grpc.keepalive_time_ms", 10_000),
@@ -98,6 +102,7 @@ def _start(settings: Settings) -> int:
         warden = WardenClient(parent, settings.job_memory_mib * _MIB, settings.max_output_bytes, who)
     except OSError as error:
         raise ConfigurationError(f"--job-dir: {error}") from error
+    memory.keep_no_large_blocks()
     if who:
         become(who)
         log.info("runs as user %s", who.name)
@@ -122,12 +127,13 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
     background: set[asyncio.Task[object]] = set()
     try:
         await warden.connect()
-        tokens = TokenInterceptor(settings.token_file) if settings.token_file else None
+        tokens = Tokens(settings.token_file) if settings.token_file else None
         compilers = Compilers(settings.compiler_dirs)
         worker = Worker(settings)
-        service = Service(settings, worker, compilers, JobRunner(settings, compilers, warden), tokens)
+        runner = JobRunner(settings, compilers, warden)
+        service = Service(worker, compilers, runner, tokens)
         server = grpc.aio.server(
-            interceptors=[tokens] if tokens else [],
+            interceptors=[Gate(settings.allow, tokens)],
             options=[
                 *_OPTIONS,
                 ("grpc.max_receive_message_length", settings.max_input_bytes + _MESSAGE_OVERHEAD_BYTES),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
+
 import grpc
 
 from distplusplus.protocol import distplusplus_pb2 as pb
+from distplusplus.protocol import refusals
+from distplusplus.protocol.refusals import CallRefused
 
 _INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _R = pb.Refusal
@@ -37,3 +41,19 @@ STATUS_OF = {
     _R.CLIENT_NOT_ALLOWED: grpc.StatusCode.PERMISSION_DENIED,
     _R.OUT_OF_MEMORY: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+_MAX_MESSAGE = 2000
+
+
+async def abort(context: Any, message: str, detail: pb.Refusal) -> NoReturn:
+    """Ends a call with the status and the trailer of a refusal.
+
+    It takes no exception: one that is kept while the call ends keeps its frames, and in them the call's message.
+    """
+    status, message = STATUS_OF[detail.reason], message[:_MAX_MESSAGE]
+    await context.abort(status, message, (refusals.to_trailer(status.value[0], message, detail),))
+    raise AssertionError("abort never returns")
+
+
+def told(refused: CallRefused) -> tuple[str, pb.Refusal]:
+    """What `abort` needs to know of an exception."""
+    return str(refused), refused.detail

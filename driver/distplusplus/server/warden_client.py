@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
@@ -52,17 +54,23 @@ class JobDir:
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def read(self, name: str, max_bytes: int) -> bytes:
-        """A file of the job, of at most `max_bytes`. A link or a pipe in its place is not followed or opened.
+    def open(self, name: str) -> BinaryIO:
+        """Opens a file of the job for reading. Raises OSError.
 
-        Raises OSError, CallRefused OUTPUT_TOO_LARGE.
+        The compiler made it, so it can be anything: a link is not followed, and only a plain file is taken.
         """
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with open(os.open(os.path.join(self.path, name), flags), "rb") as file:
-            data = file.read(max_bytes + 1)
-        if len(data) > max_bytes:
-            raise CallRefused(pb.Refusal.OUTPUT_TOO_LARGE, f"an output is larger than {max_bytes} bytes")
-        return data
+        descriptor = os.open(os.path.join(self.path, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "not a plain file", name)
+        return open(descriptor, "rb")
+
+    def size(self, name: str) -> int:
+        """The size of a file of the job in bytes, 0 if there is none."""
+        try:
+            return os.lstat(os.path.join(self.path, name)).st_size
+        except OSError:
+            return 0
 
 
 def choose_parent(configured: str | None) -> str:

@@ -3,11 +3,15 @@
 distccd 3.4 reports no free memory, and newer versions report the host's. The front asks distccd's own statistics port,
 adds or lowers that one line and passes everything else on unchanged. Clients that ask at the same time share one
 question. While distccd restarts, the front asks again until `ANSWER_S` has passed.
+
+Clients that connect and say nothing cannot shut others out: when all places are taken, a silent connection makes room,
+the oldest one of the address that has the most.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import ipaddress
 import re
@@ -17,7 +21,7 @@ from collections.abc import Callable, Sequence
 from distcc_worker.worker_settings import Network
 
 ANSWER_S = 3.0
-REQUEST_S = 5.0
+REQUEST_S = 2.0
 RETRY_S = 0.1
 MAX_REPLY_BYTES = 1 << 20
 MAX_CLIENTS = 512
@@ -53,35 +57,52 @@ class StatsFront:
         self._allow = allow
         self._asking: asyncio.Task[bytes] | None = None
         self._clients = 0
+        # Connections without a request so far, the oldest first, each with its address.
+        self._idle: dict[asyncio.StreamWriter, str] = {}
 
     async def start(self, port: int, host: str | None = None) -> asyncio.Server:
         return await asyncio.start_server(self._serve, host, port, backlog=MAX_CLIENTS, limit=1 << 14)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._clients >= MAX_CLIENTS or not self._allowed(writer):
+        address = self._allowed_address(writer)
+        if address is None or (self._clients >= MAX_CLIENTS and not self._drop_an_idle_one()):
             writer.transport.abort()
             return
         self._clients += 1
+        self._idle[writer] = address
         try:
             async with asyncio.timeout(REQUEST_S):
                 await reader.readuntil(b"\n")
+            self._idle.pop(writer, None)
             writer.write(await self._answer())
             async with asyncio.timeout(REQUEST_S):
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a client that went away, sent no line or does not read: its own trouble
+            pass  # a client that went away, sent no line or does not read
         finally:
+            self._idle.pop(writer, None)
             self._clients -= 1
             writer.close()
 
-    def _allowed(self, writer: asyncio.StreamWriter) -> bool:
+    def _drop_an_idle_one(self) -> bool:
+        """Ends one silent connection. Returns False when every client has asked already and waits for its answer."""
+        if not self._idle:
+            return False
+        ((address, _),) = collections.Counter(self._idle.values()).most_common(1)
+        oldest = next(writer for writer, peer in self._idle.items() if peer == address)
+        del self._idle[oldest]
+        oldest.transport.abort()
+        return True
+
+    def _allowed_address(self, writer: asyncio.StreamWriter) -> str | None:
+        """The client's address if it is on the list, else None."""
         peer = writer.get_extra_info("peername")
         if not peer:
-            return False
+            return None
         address = ipaddress.ip_address(peer[0].partition("%")[0])
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
-        return any(address in network for network in self._allow)
+        return str(address) if any(address in network for network in self._allow) else None
 
     async def _answer(self) -> bytes:
         if self._asking is None or self._asking.done():

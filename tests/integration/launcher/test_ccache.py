@@ -113,15 +113,24 @@ def test_ccache_before_our_links(toolchain: Toolchain) -> None:
         assert toolchain.made_by() == version
 
 
-def test_ccache_with_the_launcher_as_its_prefix_keeps_objects(toolchain: Toolchain) -> None:
-    """What the documentation recommends: no links in PATH."""
-    toolchain.path = f"{toolchain.programs}:{PATH}"
+@pytest.mark.parametrize("links", [False, True], ids=["no links", "links"])
+def test_ccache_with_the_launcher_as_its_prefix_keeps_objects(toolchain: Toolchain, links: bool) -> None:
+    """As documented: ccache does not see the links."""
+    without = f"{toolchain.programs}:{PATH}"
+    settings = {"CCACHE_PREFIX": "distplusplus"} | ({"CCACHE_PATH": without} if links else {})
+    toolchain.path = toolchain.path if links else without
     for version in ("the first one", "another"):
         toolchain.install(version)
         for _ in range(2):
-            assert toolchain.compile(*COMMAND, CCACHE_PREFIX="distplusplus").returncode == 0
+            assert toolchain.compile(*COMMAND, **settings).returncode == 0
             assert toolchain.made_by() == version
     assert toolchain.hits() == 2
+    assert "local: " in toolchain.home.log  # the agent was asked
+
+
+def test_who_makes_links_is_told_about_ccache(alone: Home) -> None:
+    done = alone.run(LAUNCHER, "--install-symlinks", "links")
+    assert 'For ccache: export CCACHE_PREFIX=distplusplus CCACHE_PATH="$PATH"' in done.stdout
 
 
 def test_meson_takes_ccache_by_itself(toolchain: Toolchain) -> None:

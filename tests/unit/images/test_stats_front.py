@@ -81,6 +81,7 @@ async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 class Front:
     port: int
     distccd: Distccd
+    statistics: StatsFront
 
     async def ask(self) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -98,9 +99,10 @@ async def front(handler: Handler | None, allow: tuple[Network, ...] = LOOPBACK) 
     await distccd.start()
     if handler is None:
         distccd.stop()
-    server = await StatsFront(distccd.port, lambda: 753, allow).start(0, "127.0.0.1")
+    statistics = StatsFront(distccd.port, lambda: 753, allow)
+    server = await statistics.start(0, "127.0.0.1")
     try:
-        yield Front(server.sockets[0].getsockname()[1], distccd)
+        yield Front(server.sockets[0].getsockname()[1], distccd, statistics)
     finally:
         server.close()
         distccd.stop()
@@ -201,6 +203,53 @@ def test_a_client_that_says_nothing_does_not_hold_up_others() -> None:
             assert b"dcc_max_kids" in await it.ask()
             assert await reader.read() == b""  # and is shown the door
             writer.close()
+
+    asyncio.run(body())
+
+
+async def connect_from(source: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+
+
+def test_silent_connections_of_one_client_take_no_place_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats_front, "MAX_CLIENTS", 32)
+
+    async def body() -> None:
+        async with front(answer) as it:
+            first, first_writer = await connect_from("127.0.0.3", it.port)
+            silent = [await connect_from("127.0.0.2", it.port) for _ in range(100)]
+            # Nobody waits for a silent connection to be given up.
+            async with asyncio.timeout(stats_front.REQUEST_S / 2):
+                assert b"dcc_max_kids" in await it.ask()
+                # And the place of one that is slow was not the one that was taken.
+                first_writer.write(b"GET / HTTP/1.0\r\n\r\n")
+                assert b"dcc_max_kids" in await first.read()
+                assert await silent[0][0].read() == b""
+            for _, writer in (*silent, (first, first_writer)):
+                writer.close()
+
+    asyncio.run(body())
+
+
+def test_clients_that_have_asked_are_not_dropped_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats_front, "MAX_CLIENTS", 4)
+
+    async def body() -> None:
+        asked = asyncio.Event()
+
+        async def when_told(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await asked.wait()
+            writer.write(REPLY)
+
+        async with front(when_told) as it:
+            waiting = [asyncio.ensure_future(it.ask()) for _ in range(4)]
+            async with asyncio.timeout(10):
+                while it.statistics._idle or it.statistics._clients < 4:
+                    await asyncio.sleep(0)
+            with contextlib.suppress(ConnectionResetError):
+                assert await it.ask() == b""
+            asked.set()
+            assert all(b"dcc_max_kids" in reply for reply in await asyncio.gather(*waiting))
 
     asyncio.run(body())
 

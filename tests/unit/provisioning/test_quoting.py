@@ -283,8 +283,10 @@ QUOTED = (
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("place", PLACES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(WORST)
+@example("$(EVIL)")
+@example(";EVIL;")
 @given(HOSTILE)
 def test_no_text_runs_as_a_command(sandbox: Path, place: str, hostile: str) -> None:
     assert not runs_evil(sandbox, scripts_with(Texts(place, hostile)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import tracemalloc
 
 import pytest
@@ -46,7 +47,57 @@ def test_every_truncation_is_noticed(cut: int) -> None:
         compression.unpack(zstd_file(frame[: cut % len(frame)]), BIG)
 
 
-@given(st.binary(min_size=1, max_size=50))
+EMPTY_FRAME = bytes.fromhex("28b52ffd2000010000")
+
+
+@pytest.mark.parametrize("data", [b"", TEXT])
+@pytest.mark.parametrize("count", [1, 2])
+def test_empty_frames_behind_the_first_are_taken(data: bytes, count: int) -> None:
+    """As the first implementation's compression filter writes them, and with a checksum."""
+    frame = compression.compress(data, pb.zstd)
+    assert compression.unpack(zstd_file(frame + EMPTY_FRAME * count), BIG) == data
+    checked = zstandard.ZstdCompressor(write_checksum=True).compress(b"")
+    assert compression.unpack(zstd_file(frame + checked * count), BIG) == data
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        EMPTY_FRAME[:-1],
+        EMPTY_FRAME + b"x",
+        EMPTY_FRAME * 9,
+        zstandard.ZstdCompressor().compress(b"x"),
+        EMPTY_FRAME + zstandard.ZstdCompressor().compress(b"x"),
+        bytes.fromhex("502a4d1800000000"),  # a skippable frame
+        bytes.fromhex("28b52ffd2001030078"),  # one byte, as an RLE block
+    ],
+)
+def test_anything_else_behind_the_first_frame_is_refused(behind: bytes) -> None:
+    with pytest.raises(compression.FrameError, match="more follow"):
+        compression.unpack(zstd_file(compression.compress(TEXT, pb.zstd) + behind), BIG)
+
+
+def test_a_frame_of_empty_blocks_costs_little() -> None:
+    """64 MiB of them cost 4 s of CPU when they were all walked through."""
+    frame = bytes.fromhex("28b52ffd0058") + bytes(3) * (64 << 20) + bytes.fromhex("010000")
+    begun_s = time.thread_time()
+    with pytest.raises(compression.FrameError, match="blocks"):
+        compression.unpack(zstd_file(frame), BIG)
+    assert time.thread_time() - begun_s < 2
+
+
+def test_a_frame_that_was_flushed_often_is_taken() -> None:
+    """A block for each 4 KiB of text."""
+    compressor = zstandard.ZstdCompressor(write_content_size=False).compressobj()
+    frame = b""
+    for position in range(0, len(TEXT), 4096):
+        frame += compressor.compress(TEXT[position : position + 4096])
+        frame += compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    frame += compressor.flush()
+    assert compression.unpack(zstd_file(frame), BIG) == TEXT
+
+
+@given(st.binary(min_size=1, max_size=50).filter(lambda extra: not extra.startswith(EMPTY_FRAME)))
 def test_bytes_after_the_frame_are_refused(extra: bytes) -> None:
     with pytest.raises(compression.FrameError, match="more follow"):
         compression.unpack(zstd_file(compression.compress(TEXT, pb.zstd) + extra), BIG)

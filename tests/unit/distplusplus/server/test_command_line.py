@@ -21,7 +21,7 @@ MARKED = b'# 0 "src/hello.c"\n# 0 "<built-in>"\n'
 WITH_DIRECTORY = b'# 0 "src/hello.c"\n# 1 "/home/u//"\n'
 
 
-def made(options: str = "-c", identity: Identity = GCC, head: bytes = MARKED, **fields: object) -> plan.Plan:
+def made(options: str = "-c", identity: Identity = GCC, head: bytes = MARKED, **fields: object) -> plan.CompileCommand:
     fields = {"cwd": "/home/u", "inputFile": pb.File(name="hello.c"), "furtherOutputs": True} | fields
     request = pb.CompileRequest(**fields)  # type: ignore[arg-type]
     checked = arguments.check(options.split(), clang=identity is CLANG)
@@ -92,5 +92,5 @@ def test_notes_get_the_clients_directory(start: int, unit: int, theirs: str) -> 
 
 @given(st.binary(max_size=64))
 def test_notes_of_an_unknown_form_are_refused(notes: bytes) -> None:
-    with pytest.raises(CallRefused, match="not known here"):
+    with pytest.raises(CallRefused, match="unknown form"):
         plan.with_directory(notes, "/job/w", "/home")

@@ -16,7 +16,7 @@ from distplusplus.server.compile import Outcome
 from distplusplus.server.server_settings import load
 from distplusplus.server.worker import Job, Worker
 
-OUTCOME = Outcome(pb.CompileAnswer(), return_code=0, input_bytes=3, output_bytes=5, compile_s=0.1)
+OUTCOME = Outcome([], return_code=0, input_bytes=3, output_bytes=5, compile_s=0.1)
 
 
 def run(scenario: Callable[[Worker], Awaitable[None]], *options: str) -> None:
