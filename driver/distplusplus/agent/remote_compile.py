@@ -100,7 +100,13 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     if request.flags & Flag.TERMINAL:
         for_terminal = terminal.arguments(environ, clang=clang, version=compiler.version)
     found = commands.classify(
-        request.compiler, expanded, environ, clang=clang, version=compiler.version, for_terminal=for_terminal
+        request.compiler,
+        expanded,
+        environ,
+        clang=clang,
+        version=compiler.version,
+        for_terminal=for_terminal,
+        directory=request.directory,
     )
     if isinstance(found, Local):
         return found

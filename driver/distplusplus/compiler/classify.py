@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from distplusplus.compiler import allowed
+from distplusplus.compiler.configure_tests import is_configure_test
 from distplusplus.compiler.file_names import check_name, check_output
 from distplusplus.compiler.languages import PREPROCESSED_ENDINGS, SOURCE_ENDINGS, SOURCE_OPTIONS, Language
 from distplusplus.compiler.names import compiles_as_cxx, is_gcc_11
@@ -133,12 +134,16 @@ def classify(
     clang: bool,
     version: str = "",
     for_terminal: Sequence[str] = (),
+    directory: str = "",
 ) -> Compile | Local:
-    """What the command is. `version`: of the compiler. `for_terminal`: arguments for messages as they would be on the
-    user's terminal.
+    """What the command is.
+
+    version: of the compiler
+    for_terminal: arguments for messages as they would be on the user's terminal
+    directory: where the command is run; "" if that is not known
     """
     command = _take_apart(arguments, clang)
-    if local := _why_local(command, environ):
+    if local := _why_local(command, environ, directory):
         return local
     source = command.inputs[0]
     language = _language(command, source, compiler)
@@ -181,7 +186,7 @@ def classify(
     )
 
 
-def _why_local(command: _Command, environ: Mapping[str, str]) -> Local | None:
+def _why_local(command: _Command, environ: Mapping[str, str], directory: str) -> Local | None:
     """Why the command is not one compile, None if it is."""
     if not command.inputs:
         return Local("no input file: a question to the compiler, or an error", bounded=False)
@@ -195,7 +200,9 @@ def _why_local(command: _Command, environ: Mapping[str, str]) -> Local | None:
     base = os.path.basename(source)
     if source in ("-", "/dev/null") or has_special_name(source):
         return Local("the source comes from standard input or a pipe, which can be read only once")
-    if base.startswith("conftest.") or "/CMakeFiles/CMake" in source or base == "testfile.c":
+    temporary = (environ.get("TMPDIR", ""), "/tmp", "/var/tmp")  # noqa: S108  # nothing is made there
+    output = None if command.writes_dependencies else command.output
+    if is_configure_test(source, output, directory, temporary):
         return Local("a test of configure: compiled locally, it is faster")
     if command.output is not None and (reason := _wrong_output(command.output, base)):
         return Local(reason)
