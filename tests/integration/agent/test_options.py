@@ -29,12 +29,15 @@ def test_every_option_of_gcc_with_a_value_of_its_own_is_in_the_table() -> None:
 
 
 def test_every_option_of_clang_with_a_value_of_its_own_is_in_the_table(tmp_path: Path) -> None:
-    """Clang takes what follows another option for a file, and says that there is none."""
+    """Clang takes what follows another option for a file, and says that there is none. Switches are left out: there are
+    hundreds, and each costs a run of clang.
+    """
     (tmp_path / "a.c").write_text("int x;\n")
     names = {
         f"{dashes}{name}"
         for option in TABLE
         for dashes, name in (("-", option.name.lstrip("-")), ("--", option.name.lstrip("-")))
+        if not name.startswith(("f", "g", "m", "W", "d", "print"))
         if not name.endswith(("=", ",", "-")) and name not in ("###", "Xarch_", "cc1", "help", "o", "output")
     }
     wrong = []
@@ -63,7 +66,7 @@ def test_no_program_gets_a_file_of_arguments(tmp_path: Path, compiler: str) -> N
     for option in TABLE:
         if option.server != Server.ALLOWED or option.name in ("-x", "--language"):
             continue
-        for value in ("@f", "@f=x", "x=@f", "=@f", "x,@f"):
+        for value in ("@f", "@f=x", "x=@f"):
             for words in ([option.name + value], [f"{option.name}={value}"], [option.name, value]):
                 try:
                     kept = check([*words, "-c"], clang=compiler == "clang").kept
@@ -71,9 +74,13 @@ def test_no_program_gets_a_file_of_arguments(tmp_path: Path, compiler: str) -> N
                     continue
                 accepted.add(kept)
     assert accepted
+    if compiler == "clang":
+        command = ["clang", "-g", "-###", "-fno-integrated-as", "-fdebug-prefix-map=@f=x", "-c", "a.i"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert '"@f=x"' in done.stderr, "what is looked for below"
     for kept in accepted:
         for assembler in ([], ["-fno-integrated-as"]) if compiler == "clang" else ([],):
-            command = [compiler, "-###", *kept, *assembler, "-x", "cpp-output", "-c", "a.i", "-o", "a.o"]
+            command = [compiler, "-g", "-###", *kept, *assembler, "-x", "cpp-output", "-c", "a.i", "-o", "a.o"]
             done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
             lines = [line for line in done.stderr.splitlines() if line.startswith(" ")]
             words = [word for line in lines for word in shlex.split(line)]
