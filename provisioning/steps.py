@@ -57,7 +57,8 @@ class Host:
         """
         quoted, fresh = shlex.quote(path), shlex.quote(f"{path}.new")
         script = (
-            f"mkdir -p $(dirname {quoted}) && echo {_encoded(text)} | base64 -d >{fresh} && chmod 0644 {fresh} && "
+            f'mkdir -p "$(dirname {quoted})" && '
+            f"echo {_encoded(text)} | base64 -d >{fresh} && chmod 0644 {fresh} && "
             f"chown root:root {fresh} && mv {fresh} {quoted} && {{ {then}; }}"
         )
         return self.ensure(path, _has_file(path, text), script)

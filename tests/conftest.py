@@ -5,10 +5,19 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import hypothesis
 import pytest
 
-# Modules whose tests share something that is slow to start. pytest-xdist runs each in one process.
-_TOGETHER = ("tests/unit/", "tests/integration/server/", "test_secure.py", "test_same_outcome.py", "test_shells.py")
+# Modules whose tests share something that is slow to start, or that two processes cannot have at the same time.
+# pytest-xdist runs each of them in one process.
+_TOGETHER = (
+    "tests/unit/",
+    "tests/integration/server/",
+    "agent/test_secure.py",
+    "agent/test_same_outcome.py",
+    "agent/test_users.py",
+    "integration/test_shells.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -17,6 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, default)
+    # On a busy machine an example takes longer than the 200 ms that hypothesis allows; pytest has a time limit.
+    hypothesis.settings.register_profile("busy", deadline=None)
+    hypothesis.settings.load_profile("busy")
     # A Unix socket's path holds 107 bytes, and "popen-gw" would take away 8.
     if hasattr(config, "workerinput"):
         directory, _, process = config.option.basetemp.rpartition("popen-gw")

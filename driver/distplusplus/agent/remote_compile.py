@@ -39,6 +39,8 @@ from distplusplus.protocol import distplusplus_pb2 as pb
 
 _MAX_ATTEMPTS = 4
 _MAX_OUTPUT_BYTES = 4 << 30
+# They are looked at and sent in the event loop.
+_MAX_MESSAGE_CHARACTERS = 4 << 20
 # Below it, handing the work to a thread costs more than it saves.
 _THREAD_BYTES = 512 * 1024
 _EXIT_NO_WORKER = 1
@@ -208,6 +210,8 @@ class _RemoteCompile:
 
     def _reason_to_compile_locally(self, answer: pb.CompileAnswer, text: Text) -> str | None:
         """Why the worker's answer is not what a local compile would give."""
+        if len(answer.stdout) + len(answer.stderr) > _MAX_MESSAGE_CHARACTERS:
+            return "its messages are too long"
         if answer.returnCode != 0:
             # The local compiler shows the lines of the source, which the worker does not have. It also decides where
             # only preprocessing makes a difference, as with -Werror.

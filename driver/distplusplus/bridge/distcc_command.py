@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Sequence
 
 # How distcc tells that its first argument is no compiler (distcc 3.4, dcc_find_compiler).
@@ -11,6 +12,7 @@ _SOURCE_OR_OBJECT = (
     *(".c", ".cc", ".cpp", ".cxx", ".cp", ".c++", ".C", ".i", ".ii", ".m", ".mm", ".mi", ".mii", ".M"),
     *(".s", ".S", ".o", ".obj"),
 )
+_READ_ONCE = re.compile(r"/dev/(?:stdin|fd/)|/proc/(?:self|thread-self|\d+)/fd/")
 _WRITES_DEPENDENCIES = frozenset({"-MD", "-MMD", "--write-dependencies", "--write-user-dependencies"})
 
 
@@ -28,6 +30,11 @@ def called_compiler(argv: Sequence[str]) -> tuple[str, tuple[str, ...]]:
 def absolute_path_list(path: str, directory: str) -> str:
     """A value of PATH whose relative entries are those of `directory`."""
     return os.pathsep.join(os.path.join(directory, entry) for entry in path.split(os.pathsep))
+
+
+def read_once(arguments: Sequence[str]) -> str | None:
+    """An argument that names a pipe of the client, as `-include <(...)` does; None if there is none."""
+    return next((argument for argument in arguments if _READ_ONCE.search(argument)), None)
 
 
 def added_targets(called: Sequence[str], sent: Sequence[str]) -> list[str]:

@@ -114,6 +114,8 @@ class _BridgeJob:
         self._context = context
         # distcc has taken arguments away and may have exchanged the compiler. What counts is what the user called.
         self._name, self._arguments = distcc_command.called_compiler(client.argv)
+        path = client.environ.get("PATH", os.defpath)
+        self._path = distcc_command.absolute_path_list(path, client.directory)
 
     async def reply(self) -> bytes:
         """Raises NoAnswerError, WireError, OSError."""
@@ -124,6 +126,10 @@ class _BridgeJob:
             prepared = await self._prepare(program)
             return await self._deliver(await self._compile(prepared))
         except StaysLocalError as error:
+            if pipe := distcc_command.read_once(self._arguments):
+                raise NoAnswerError(
+                    f"{error}; and {pipe} was read, so the object that distcc makes may be wrong"
+                ) from None
             text = f"{error}; compiling locally"
             (self._context.tell if error.told else messages.trace)(text)
         return await self._compile_locally(program)
@@ -133,12 +139,12 @@ class _BridgeJob:
         if compiler_name(program) is None:
             raise StaysLocalError(f"{program} is no compiler that is known")
         try:
-            compiler = await self._context.compilers.find(program)
+            compiler = await self._context.compilers.find(program, self._path)
         except UnknownCompilerError as error:
             raise StaysLocalError(str(error), told=True) from None
-        command = classify(
-            program, self._arguments, self._client.environ, clang=compiler.clang, version=compiler.version
-        )
+        # What was read from a pipe is in the text already, and distcc does not send the argument.
+        arguments = self._request.argv[1:] if distcc_command.read_once(self._arguments) else self._arguments
+        command = classify(program, arguments, self._client.environ, clang=compiler.clang, version=compiler.version)
         if isinstance(command, Local):
             raise StaysLocalError(command.reason)
         self._check(command, compiler, program)
@@ -237,8 +243,7 @@ class _BridgeJob:
         """The program that the client calls by this name."""
         if "/" in name:
             return os.path.join(self._client.directory, name)
-        path = distcc_command.absolute_path_list(self._client.environ.get("PATH", os.defpath), self._client.directory)
-        return find_in_path(name, path)
+        return find_in_path(name, self._path)
 
     def _notice(self, level: str, text: str) -> None:
         if level in ("warning", "error"):

@@ -261,6 +261,14 @@ def test_dependency_files_are_those_of_the_compiler(grpc_sandbox: Sandbox, optio
     assert (grpc_sandbox.work / "dir" / "x.d").read_text() == found
 
 
+def test_a_pipe_is_not_read_again(grpc_sandbox: Sandbox, server: Server) -> None:
+    grpc_sandbox.write("a.cc", "#ifndef A\n#define A 1\n#endif\nint a = A;\n")
+    before = jobs_of(server)
+    done = grpc_sandbox.distcc_auto("bash", "-c", "distcc g++ -include <(echo '#define A 5') -c a.cc")
+    assert (done.returncode, jobs_of(server) - before) == (0, 1), done
+    assert b"\5\0\0\0" in (grpc_sandbox.work / "a.o").read_bytes()
+
+
 def test_what_only_a_worker_finds_wrong_is_compiled_locally(grpc_sandbox: Sandbox) -> None:
     """Clang warns of preprocessed text where a macro hides the reason."""
     grpc_sandbox.write("a.c", "#define IS(a, b) ((a) == (b))\nint f(int x) { if (IS(x, 1)) return 1; return 2; }\n")

@@ -22,8 +22,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 # How much of ssh's words is kept: enough for every message that tells why it ended.
 _MAX_WORDS_BYTES = 32 * 1024
-# A socket's path has at most 107 bytes (unix(7)), and ssh appends up to 17 while it makes the socket.
-_MAX_DIRECTORY_BYTES = 80
+# The socket's path has at most 107 bytes (unix(7)). Our part of it, "/distcc-auto-XXXXXXXX/s", takes 23, and what ssh
+# appends while it makes the socket takes 17.
+_MAX_DIRECTORY_BYTES = 107 - 23 - 17
 _END_S = 2.0
 
 

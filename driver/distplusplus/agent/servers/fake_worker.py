@@ -14,7 +14,11 @@ from distplusplus.protocol import distplusplus_pb2 as pb
 
 
 class FakeWorker:
-    """Grants `free` reservations at once and keeps further ones waiting. `errors` are raised by the next jobs."""
+    """Grants `free` reservations at once and keeps further ones waiting.
+
+    `reserve_errors` and `errors` are raised by the next reservations and jobs. After `conceal`, its compilers are
+    unknown until `reveal`.
+    """
 
     def __init__(self, settings: ServerSettings, changed: Callable[[], None], slots: int = 1) -> None:
         self.name = settings.target
@@ -30,7 +34,10 @@ class FakeWorker:
         self.queue: list[asyncio.Future[None]] = []
         self.running: list[asyncio.Future[pb.CompileAnswer]] = []
         self.received: list[PreparedCompile] = []
+        self.reserve_errors: list[Exception] = []
         self.errors: list[Exception] = []
+        self._revealed = asyncio.Event()
+        self._revealed.set()
         self._changed = changed
 
     @property
@@ -43,19 +50,24 @@ class FakeWorker:
 
     @property
     def room(self) -> int:
+        if asyncio.get_running_loop().time() < self.full_until_s:
+            return 0
         return self.slots + max(self.slots // 4, 1) - self.active
 
     def refuses(self, command: Compile) -> str | None:  # noqa: ARG002
         return self.refusal
 
     def knows(self, compiler: LocalCompiler) -> str | Mismatch | None:
-        return self.mismatch or compiler.names[0]
+        return (self.mismatch or compiler.names[0]) if self._revealed.is_set() else None
 
     async def find_compiler(self, compiler: LocalCompiler, settings: Settings) -> str | Mismatch:  # noqa: ARG002
+        await self._revealed.wait()
         return self.mismatch or compiler.names[0]
 
     async def reserve(self, settings: Settings) -> str:  # noqa: ARG002
         self.asked += 1
+        if self.reserve_errors:
+            raise self.reserve_errors.pop(0)
         if self.free <= 0:
             place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self.queue.append(place)
@@ -80,6 +92,14 @@ class FakeWorker:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+    def conceal(self) -> None:
+        """From now on nobody knows its compilers."""
+        self._revealed.clear()
+
+    def reveal(self) -> None:
+        """It tells its compilers."""
+        self._revealed.set()
 
     def end_job(self, *, hands_on: bool = False) -> None:
         """Answers the oldest job; its slot becomes free, or is kept for our next job."""

@@ -38,3 +38,15 @@ def test_man_pages_are_without_errors(page: Path) -> None:
         ["man", "--warnings", "-l", str(page)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_page_on_one_compile_names_files_and_functions_that_exist() -> None:
+    text = (DOCS / "one-compile.md").read_text()
+    stops = re.findall(r"^(\d+)\. (.*?)(?=^\d+\. |^$)", text, re.MULTILINE | re.DOTALL)
+    assert [int(number) for number, _ in stops] == list(range(1, 13))
+    for number, stop in stops:
+        files = re.findall(r"(?:`(\w+)` in\s+)?\[[\w.]+\]\(([^)]+)\)", stop)
+        assert files, f"stop {number} names no file"
+        for function, link in files:
+            source = (DOCS / link).read_text()
+            assert re.search(rf"\b{function}\b", source), f"stop {number}: {link} has no {function}"

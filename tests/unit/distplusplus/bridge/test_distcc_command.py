@@ -11,6 +11,7 @@ from distplusplus.bridge.distcc_command import (
     misplaces_dependencies,
     names_target,
     output_of,
+    read_once,
 )
 
 
@@ -32,6 +33,19 @@ def test_the_compiler_that_was_called(argv: str, compiler: str, arguments: str) 
 
 def test_path_is_that_of_the_clients_directory() -> None:
     assert absolute_path_list("/a:b::../c", "/work") == "/a:/work/b:/work/:/work/../c"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ("-include /dev/fd/63 -c a.c", "/dev/fd/63"),
+        ("-imacros/proc/self/fd/5 -c a.c", "-imacros/proc/self/fd/5"),
+        ("@/dev/stdin -c a.c", "@/dev/stdin"),
+        ("-include fd/63 -c dev/stdin.c -o /dev/null", None),
+    ],
+)
+def test_what_can_be_read_once(arguments: str, found: str | None) -> None:
+    assert read_once(arguments.split()) == found
 
 
 @pytest.mark.parametrize(

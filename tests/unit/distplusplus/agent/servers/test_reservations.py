@@ -309,3 +309,87 @@ def test_a_slot_granted_to_a_job_that_leaves_goes_to_the_next() -> None:
         assert len(server.received) == 1
 
     run(test)
+
+
+def test_a_reservation_that_is_left_over_is_used_once() -> None:
+    async def test() -> None:
+        farm = Farm(2)
+        (server,) = farm.servers
+        first = farm.start()
+        await until(lambda: len(server.running) == 1)
+        server.end_job(hands_on=True)
+        await first
+        asked = server.asked
+        jobs = [farm.start() for _ in range(2)]
+        await until(lambda: len(server.running) == 2)
+        assert server.asked == asked + 1
+        for job in jobs:
+            server.end_job()
+            await asyncio.wait([job])
+        assert server.active == 0
+
+    run(test)
+
+
+def test_a_job_that_waits_ends_when_its_last_worker_is_lost() -> None:
+    async def test() -> None:
+        farm = Farm(1, 1)
+        for server in farm.servers:
+            server.free = 0
+        job = farm.start()
+        await until(lambda: any(server.queue for server in farm.servers))
+        for server in farm.servers:
+            server.lose(Trouble("compile", "it fell over"))
+        with pytest.raises(NoWorkerError, match="it fell over"):
+            await job
+
+    run(test)
+
+
+def test_a_worker_lost_while_a_job_waits_for_it_is_told_to_that_job() -> None:
+    async def test() -> None:
+        farm = Farm(1, 1)
+        first, second = farm.servers
+        first.reserve_errors = [first.lose(Trouble("reserve", "it fell over"))]
+        first.trouble = None
+        job = farm.start()
+        await until(lambda: first.asked >= 1)
+        await until(lambda: bool(second.running or first.running))
+        assert farm.said == ["server-0:1: reserve: it fell over; its jobs go elsewhere"]
+        job.cancel()
+        await asyncio.wait([job])
+
+    run(test)
+
+
+def test_a_full_worker_is_asked_again_when_it_says_so_and_not_before() -> None:
+    async def test() -> None:
+        farm = Farm(1)
+        (server,) = farm.servers
+        server.full_until_s = asyncio.get_running_loop().time() + 0.1
+        job = farm.start()
+        await asyncio.sleep(0)
+        await until(lambda: len(server.running) == 1)
+        assert asyncio.get_running_loop().time() >= server.full_until_s
+        assert server.asked == 1
+        server.end_job()
+        await job
+
+    run(test)
+
+
+def test_a_worker_that_is_found_later_takes_a_job_that_waits_already() -> None:
+    async def test() -> None:
+        farm = Farm(1, 1)
+        first, second = farm.servers
+        first.free = 0
+        second.conceal()
+        job = farm.start()
+        await until(lambda: bool(first.queue))
+        assert second.asked == 0
+        second.reveal()
+        await until(lambda: len(second.running) == 1)
+        second.end_job()
+        assert (await job)[0] is second
+
+    run(test)
