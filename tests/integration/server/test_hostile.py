@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -143,6 +144,35 @@ while not stop.wait(0.02):
     longest_s = max(longest_s, time.monotonic() - begun_s)
 print(longest_s)
 """
+
+
+def raw_call(address: str, path: bytes, *headers: tuple[bytes, bytes]) -> socket.socket:
+    """A connection with one gRPC call that sends no message, and has any bytes in its headers; RFC 9113, 7541."""
+
+    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+    fields = (
+        (b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"x"), (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"), *headers,
+    )  # fmt: skip
+    block = b"".join(b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in fields)
+    host, _, port = address.rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, block))
+    return connection
+
+
+def test_a_token_that_is_not_text_is_refused_and_not_logged(guarded: Server) -> None:
+    path = b"/distplusplus.CompilationServer/Query"
+    with raw_call(guarded.addresses[0], path, (b"authorization", b"Bearer secret\xff\x9b")) as connection:
+        answer = b""
+        while b"BAD_TOKEN" not in answer and b"bearer token" not in answer:
+            received = connection.recv(4096)
+            assert received, answer
+            answer += received
+    assert "secret" not in guarded.log
+    assert "Traceback" not in guarded.log
 
 
 class Prober:
