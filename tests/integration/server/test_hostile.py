@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +281,18 @@ def test_work_that_nobody_waits_for_ends(start: Start) -> None:
     until(server.idle, "the job's directory to be removed")
     assert time.monotonic() - begun_s < 5
     assert client.object(HELLO)
+
+
+def test_idle_connections_of_one_address_leave_room_for_others(start: Start) -> None:
+    server = start()
+    host, _, port = server.addresses[0].rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(2600):
+            connection = socket.create_connection((host, int(port)), source_address=("127.0.0.2", 0))
+            stack.enter_context(connection)
+        until(lambda: "connections of 127.0.0.2 are ended" in server.log, "the address to have its share only")
+        until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) < 2600, "descriptors to be free")
+        assert server.client().object()
 
 
 def test_outputs_and_messages_count_together(start: Start, compiler_that: Callable[[str], str]) -> None:
