@@ -24,6 +24,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from distcc_common import landlock
 from distcc_common.errors import ConfigurationError
 from distplusplus.protocol import methods
 from distplusplus.protocol.refusals import CallRefused
@@ -31,7 +32,6 @@ from distplusplus.server import check, connections, memory
 from distplusplus.server.access import Tokens
 from distplusplus.server.compile import JobRunner
 from distplusplus.server.compilers import Compilers
-from distplusplus.server.confinement import landlock_abi
 from distplusplus.server.gate import Gate
 from distplusplus.server.log import configure, log
 from distplusplus.server.privileges import account, become
@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> int:
 
 def _start(settings: Settings) -> int:
     who = account(settings.user)
-    if not landlock_abi():
+    if not landlock.abi():
         if (settings.tls_key or settings.token_file) and not settings.unconfined:
             raise ConfigurationError(
                 "this kernel has no Landlock (Linux 5.13), so a compile could read the TLS key and the"
