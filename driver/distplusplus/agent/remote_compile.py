@@ -33,6 +33,7 @@ from distplusplus.compiler import response_files, terminal
 from distplusplus.compiler.classify import Compile, Local
 from distplusplus.compiler.further_outputs import further_output_names
 from distplusplus.compiler.names import compiler_name
+from distplusplus.compiler.special_files import first_special
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 
@@ -101,9 +102,19 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     if request.flags & Flag.TERMINAL:
         for_terminal = terminal.arguments(environ, clang=clang, version=compiler.version)
     found = commands.classify(
-        request.compiler, expanded, environ, clang=clang, version=compiler.version, for_terminal=for_terminal
+        request.compiler,
+        expanded,
+        environ,
+        clang=clang,
+        version=compiler.version,
+        for_terminal=for_terminal,
+        directory=request.directory,
     )
-    return found if isinstance(found, Local) else (found, compiler)
+    if isinstance(found, Local):
+        return found
+    if special := first_special(found.files, request.directory):
+        return Local(f"{special} is a pipe or a device, which can be read only once")
+    return found, compiler
 
 
 class _RemoteCompile:
