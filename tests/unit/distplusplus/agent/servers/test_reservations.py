@@ -76,6 +76,22 @@ def test_jobs_go_to_the_server_with_the_lowest_share_taken() -> None:
     run(test)
 
 
+def test_patience_is_for_the_slot_and_not_for_the_compile() -> None:
+    async def test() -> None:
+        farm = Farm(1)
+        (server,) = farm.servers
+        patient = asyncio.ensure_future(reserve_and_send(farm.scheduler, farm.job(), prepared(), 0.05))
+        await until(lambda: len(server.running) == 1)
+        with pytest.raises(NoWorkerError, match=r"no slot became free within 0\.05 s") as caught:
+            await reserve_and_send(farm.scheduler, farm.job(), prepared(), 0.05)
+        assert caught.value.refused
+        server.end_job()
+        assert (await patient)[0] is server
+        await until(lambda: server.active == 0)
+
+    run(test)
+
+
 def test_a_job_that_goes_before_its_reservation_was_asked_for_leaves_nothing() -> None:
     async def test() -> None:
         farm = Farm(1)
