@@ -22,6 +22,7 @@ from distplusplus.server.compilers import Compilers, describe
 from distplusplus.server.log import log
 from distplusplus.server.memory import Trimmer
 from distplusplus.server.message_limits import check_fields
+from distplusplus.server.slots import Caller
 from distplusplus.server.worker import Job, Worker
 
 PROTOCOL_REVISION = 1
@@ -98,7 +99,7 @@ class Service:
 
         return guarded
 
-    async def _query(self, request: pb.ServerQuery, _context: Any) -> pb.QueryAnswer:
+    async def _query(self, request: pb.ServerQuery, context: Any) -> pb.QueryAnswer:
         worker = self._worker
         answer = pb.QueryAnswer(
             compressionTypeSupported=request.desiredCompressionType in pb.CompressionType.values(),
@@ -107,21 +108,26 @@ class Service:
             capacity=worker.capacity_message(),
             feature=_FEATURES,
         )
-        if request.compiler:
-            with contextlib.suppress(CallRefused):
-                program, identity = await self._compilers.resolve(request.compiler)
-                answer.compilerSupported = True
-                answer.compilerIdentity.CopyFrom(describe(identity, program.name))
+        if not request.compiler:
+            return answer
+        try:
+            program, identity = await self._compilers.resolve(request.compiler)
+        except CallRefused:
+            if request.answerUnknownCompiler or _is_earlier_client(context):
+                return answer
+            raise
+        answer.compilerSupported = True
+        answer.compilerIdentity.CopyFrom(describe(identity, program.name))
         return answer
 
     async def _reserve(self, request: pb.Reservation, context: Any) -> pb.ReservationAnswer:
-        user = self._user(request, context)
-        return self._worker.promise(await self._worker.reserve(user, context.peer(), request.waitMs / 1000))
+        caller = self._caller(context, request.user)
+        return self._worker.promise(await self._worker.reserve(caller, request.waitMs / 1000))
 
     async def _distribute(self, _requests: object, context: Any) -> bytes:
         worker = self._worker
-        with worker.accounting(Job(context.peer())) as job:
-            async with worker.upload(job.peer):
+        with worker.accounting(Job(self._caller(context))) as job:
+            async with worker.upload(job.caller):
                 data = await _only_message(context)
                 self._trimmer.something_went(len(data))
                 request = await asyncio.to_thread(_parse_job, data)
@@ -152,14 +158,24 @@ class Service:
                 description.compiler.append(describe(identity, program.name))
         return description
 
-    def _user(self, request: pb.Reservation, context: Any) -> str:
-        """Who a slot is counted for: the name of the token or certificate, else what the client says."""
-        if self._tokens is not None and (name := self._tokens.user(context.invocation_metadata())):
-            return name
-        identities = context.peer_identities()
-        if identities:
-            return str(next(iter(identities)).decode("utf-8", "replace"))[:_MAX_USER]
-        return request.user[:_MAX_USER] or context.peer().rpartition(":")[0]
+    def _caller(self, context: Any, said: str = "") -> Caller:
+        """Who calls: the name of the token or certificate, else what the client says, within its address."""
+        peer = context.peer()
+        known = self._tokens.user(context.invocation_metadata()) if self._tokens is not None else None
+        if known is None and (identities := context.peer_identities()):
+            known = str(next(iter(identities)).decode("utf-8", "replace"))
+        if known is not None:
+            return Caller(known[:_MAX_USER], f"known as {known}"[:_MAX_USER], peer)
+        host = peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
+        return Caller(said[:_MAX_USER] or host, host, peer)
+
+
+def _is_earlier_client(context: Any) -> bool:
+    """Whether this is a client of this project from before `answerUnknownCompiler`, which takes a refused Query for the
+    loss of the server. All of them are in Python; the first implementation is in C++.
+    """
+    agents = [str(value) for key, value in context.invocation_metadata() or () if key == "user-agent"]
+    return any(agent.startswith("grpc-python") for agent in agents)
 
 
 def _parse(kind: type[RequestT], data: bytes) -> RequestT:
