@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
+from distplusplus.agent.remote_compile import reserve_and_send
 from distplusplus.agent.servers import reservations
 from distplusplus.agent.servers.diagnosis import Trouble
 from distplusplus.agent.servers.protocol import Mismatch, WorkerFullError
 from distplusplus.agent.servers.scheduler import NoWorkerError
-from tests.unit.distplusplus.agent.servers.farm import Farm, run, until
+from tests.unit.distplusplus.agent.servers.farm import Farm, prepared, run, until
 
 
 def test_jobs_go_to_the_server_with_the_lowest_share_taken() -> None:
