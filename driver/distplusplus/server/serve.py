@@ -28,7 +28,7 @@ from distcc_common import landlock
 from distcc_common.errors import ConfigurationError
 from distplusplus.protocol import methods
 from distplusplus.protocol.refusals import CallRefused
-from distplusplus.server import check, memory
+from distplusplus.server import check, connections, memory
 from distplusplus.server.access import Tokens
 from distplusplus.server.compile import JobRunner
 from distplusplus.server.compilers import Compilers
@@ -59,7 +59,9 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     # Ends of connections and refused handshakes are the clients' business.
-    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # A client of ours connects again when it has work.
+    ("grpc.max_connection_idle_ms", 600_000),
 )
 
 
@@ -129,6 +131,7 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
         await warden.connect()
         tokens = Tokens(settings.token_file) if settings.token_file else None
         compilers = Compilers(settings.compiler_dirs)
+        most_connections = connections.raise_descriptor_limit()
         worker = Worker(settings)
         runner = JobRunner(settings, compilers, warden)
         service = Service(worker, compilers, runner, tokens)
@@ -136,6 +139,7 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
             interceptors=[Gate(settings.allow, tokens)],
             options=[
                 *_OPTIONS,
+                ("grpc.max_allowed_incoming_connections", most_connections),
                 ("grpc.max_receive_message_length", settings.max_input_bytes + _MESSAGE_OVERHEAD_BYTES),
             ],
         )
@@ -144,13 +148,14 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         services = (methods.COMPILATION_SERVICE, methods.INFORMATION_SERVICE)
         reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        _listen(server, settings)
+        ports = _listen(server, settings)
         if settings.metrics_address:
             stop_metrics = worker.metrics.serve(settings.metrics_address)
         for name in services:
             await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
         await server.start()
         background.add(asyncio.create_task(_identify_all(compilers)))
+        background.add(asyncio.create_task(connections.keep_shares(ports, most_connections)))
         log.info("%d slots, from %s", worker.capacity.now().count, worker.capacity.now().reason)
         _notify("READY=1")
         status = await _until_told(told, server, worker, health_servicer, warden)
@@ -194,8 +199,9 @@ async def _until_told(
             task.cancel()
 
 
-def _listen(server: grpc.aio.Server, settings: Settings) -> None:
-    """Binds every address. Raises ConfigurationError."""
+def _listen(server: grpc.aio.Server, settings: Settings) -> set[int]:
+    """Binds every address. Returns the TCP ports; raises ConfigurationError."""
+    ports = set()
     for address in settings.listen_address:
         try:
             if settings.tls_certificate and settings.tls_key and not address.startswith("unix:"):
@@ -211,7 +217,9 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> None:
             os.chmod(address.removeprefix("unix:"), 0o666)  # noqa: S103
             log.info("listens on %s", address)
         else:
+            ports.add(port)
             log.info("listens on %s:%d", address.rpartition(":")[0], port)
+    return ports
 
 
 async def _identify_all(compilers: Compilers) -> None:
