@@ -52,7 +52,7 @@ def _drive(
     command: Sequence[str],
     options: DriverOptions,
     environ: Mapping[str, str],
-    configured: settings.Settings,
+    configured: settings.DriverSettings,
     reach: Reach,
 ) -> int:
     messages.trace(f"asking {len(configured.hosts)} hosts")
