@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
+from distplusplus.agent.remote_compile import reserve_and_send
 from distplusplus.agent.servers import reservations
 from distplusplus.agent.servers.diagnosis import Trouble
 from distplusplus.agent.servers.protocol import Mismatch, WorkerFullError
 from distplusplus.agent.servers.scheduler import NoWorkerError
-from tests.unit.distplusplus.agent.servers.farm import Farm, run, until
+from tests.unit.distplusplus.agent.servers.farm import Farm, prepared, run, until
 
 
 def test_jobs_go_to_the_server_with_the_lowest_share_taken() -> None:
@@ -23,6 +24,22 @@ def test_jobs_go_to_the_server_with_the_lowest_share_taken() -> None:
             job.cancel()
         await asyncio.wait(jobs)
         assert [server.active for server in farm.servers] == [0, 0]
+
+    run(test)
+
+
+def test_patience_is_for_the_slot_and_not_for_the_compile() -> None:
+    async def test() -> None:
+        farm = Farm(1)
+        (server,) = farm.servers
+        patient = asyncio.ensure_future(reserve_and_send(farm.scheduler, farm.job(), prepared(), 0.05))
+        await until(lambda: len(server.running) == 1)
+        with pytest.raises(NoWorkerError, match=r"no slot became free within 0\.05 s") as caught:
+            await reserve_and_send(farm.scheduler, farm.job(), prepared(), 0.05)
+        assert caught.value.refused
+        server.end_job()
+        assert (await patient)[0] is server
+        await until(lambda: server.active == 0)
 
     run(test)
 
