@@ -159,12 +159,13 @@ def refused(code: grpc.StatusCode, reason: pb.Refusal.Reason, match: str = "") -
 
 
 class SlowLink:
-    """Forwards one connection, the client's bytes no faster than `bytes_per_s`."""
+    """Forwards one connection, the client's bytes no faster than `bytes_per_s`. `source` is the address it has there."""
 
-    def __init__(self, address: str, bytes_per_s: int) -> None:
+    def __init__(self, address: str, bytes_per_s: int, source: str = "") -> None:
         host, _, port = address.rpartition(":")
         self._target = (host, int(port))
         self._bytes_per_s = bytes_per_s
+        self._source = (source, 0)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = [self._listener]
         self._threads = [threading.Thread(target=self._forward)]
@@ -184,7 +185,7 @@ class SlowLink:
     def _forward(self) -> None:
         with contextlib.suppress(OSError):
             near, _ = self._listener.accept()
-            far = socket.create_connection(self._target)
+            far = socket.create_connection(self._target, source_address=self._source)
             self._sockets += [near, far]
             back = threading.Thread(target=self._copy, args=(far, near, 0))
             self._threads.append(back)
