@@ -75,7 +75,8 @@ def _check(launcher: Path, stand_in: StandIn, work: Path, locale: str) -> None:
     done = run(launcher, stand_in, work, *_COMMAND, environ={"LC_ALL": locale})
     sent = {packet.data[1] for packet in stand_in.script if packet.data[:1] == b"X" and len(packet.data) == 5}
     assert done.returncode in {_LOCAL_STATUS, *sent}, done
-    told = {os.fsdecode(packet.data[1:].partition(b"\0")[0]) for packet in stand_in.script if packet.data[:1] == b"F"}
+    names = [packet.data[1:].partition(b"\0")[0] for packet in stand_in.script if packet.data[:1] == b"F"]
+    told = {os.path.normpath(os.fsdecode(name)) for name in names}
     left = {path.name for path in work.iterdir()}
     assert left <= {"a.c", "directory"} | told, left
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -10,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from distcc_auto.drive import DriverOptions, drive
 from distcc_common import errors, messages
 
+# What writing to a file on a full or broken disk ends with; everything else that we do handles its own errors.
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 SUBCOMMANDS = ("hosts", "shell-init", "demo")
 
 
@@ -17,19 +21,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its status (see errors.py and docs/exit-codes.md)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
+        _print_any_text()
         status = _run(arguments, os.environ)
-        if sys.stdout is not None:  # it was closed when we were started
+        if sys.stdout is not None:  # it may have been closed when we were started
             sys.stdout.flush()
     except errors.DistccAutoError as error:
         messages.say(str(error))
         status = error.exit_status
     except BrokenPipeError:
-        # The reader of our output has gone; nothing is wrong with us. Python must not flush into the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # The reader of our output has gone; nothing is wrong with us.
+        _discard_output()
         status = 0
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        messages.say(f"standard output cannot be written: {error.strerror}")
+        _discard_output()
+        status = errors.EXIT_CONFIGURATION
     except KeyboardInterrupt:
         status = _end_by_interrupt()
     sys.exit(status)
+
+
+def _discard_output() -> None:
+    """Python flushes once more when it exits, and would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _print_any_text() -> None:
+    """Lets standard output take every word of a command line: as it was given, or as an escape that shells print."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # it may have been closed when we were started
+        is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
 
 
 def _end_by_interrupt() -> int:

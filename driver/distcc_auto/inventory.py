@@ -17,12 +17,13 @@ stands: provisioning/host_settings.py knows what it means.
 
 from __future__ import annotations
 
+import errno
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from distcc_auto import hosts, settings
+from distcc_common import config_files
 from distcc_common.errors import ConfigurationError
 
 VARIABLE = "DISTCC_AUTO_INVENTORY"
@@ -66,13 +67,9 @@ def default_path(environ: Mapping[str, str]) -> str | None:
 
 def load(path: str) -> Inventory:
     """Reads and checks the file. Raises ConfigurationError that names the file and the key."""
-    try:
-        with open(path, "rb") as file:
-            document = tomllib.load(file)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: the inventory cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+    document = config_files.read_toml(path)
+    if document is None:
+        raise ConfigurationError(f"{path}: the inventory cannot be read: {os.strerror(errno.ENOENT)}")
     for key in document:
         if key not in ("defaults", "hosts", "groups"):
             raise ConfigurationError(f"{path}: {key}: there is no such table (known: defaults, hosts, groups)")

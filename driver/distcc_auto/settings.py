@@ -22,7 +22,7 @@ _DEFAULT_COMPILER_MEMORY_MIB = 1024
 _DEFAULT_CONNECT_TIMEOUT_S = 5.0
 _DEFAULT_ANSWER_TIMEOUT_S = 10.0
 _DEFAULT_TUNNEL_TIMEOUT_S = 15.0
-# Bounds that catch a slip of the finger (bytes for MiB, a pasted port) before it reaches `-j`.
+# Bounds that catch a mistake (bytes for MiB, a pasted port) before it reaches `-j`.
 _MAX_JOBS = 100_000
 _MAX_MEMORY_MIB = 1 << 30
 _MAX_TIMEOUT_S = 3600.0
@@ -89,7 +89,7 @@ def user_file(environ: Mapping[str, str]) -> str | None:
 
 
 def _collect(environ: Mapping[str, str], system_file: str) -> dict[str, _Value]:
-    """Key without prefix -> value; a variable that is empty counts as not set, as in a shell's ${VAR:-default}."""
+    """Key without prefix -> value. An empty variable counts as not set, as in a shell's ${VAR:-default}."""
     values: dict[str, _Value] = {}
     for path in (system_file, user_file(environ)):
         if path is not None:
@@ -112,7 +112,7 @@ def _read_file(path: str) -> Iterator[tuple[str, _Value]]:
 
 
 def _toml_text(value: object, key: str, source: str) -> str:
-    """A TOML value as the text that the environment would have."""
+    """A TOML value as the text that a variable would hold."""
     if key == "HOSTS" and isinstance(value, list) and all(isinstance(entry, str) for entry in value):
         return " ".join(value)
     if isinstance(value, str) or (key != "HOSTS" and type(value) in {int, float}):

@@ -1,7 +1,7 @@
 """The bytes of a `distccd --stats` reply -> `WorkerStats`. Pure.
 
-The reply (distcc 3.4, src/stats.c) is HTTP/1.0 with bare line feeds; between `<distccstats>` and `</distccstats>`
-stands one `name value` a line. Only `dcc_max_kids` is required: other builds leave out or add the rest.
+The reply (distcc 3.4, src/stats.c) is HTTP/1.0 with bare line feeds. Between `<distccstats>` and `</distccstats>` there
+is one `name value` per line. Only `dcc_max_kids` is required: other builds of distccd leave out or add the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 END = b"</distccstats>"
 # The reply of distcc 3.4 has about 600 bytes.
 MAX_REPLY_BYTES = 64 * 1024
-# More than twice the hardware threads of the largest machine on sale; beyond it `-j` would only hurt us.
+# More than twice the hardware threads of the largest machine on sale. A larger number would only make `-j` absurd.
 MAX_KIDS = 4096
 
 _START = b"<distccstats>"
@@ -25,7 +25,7 @@ class StatsError(ValueError):
 
 @dataclass(frozen=True)
 class WorkerStats:
-    """What a worker said of itself; None where it did not say."""
+    """What a worker reported; None for what it left out."""
 
     max_kids: int
     loads: tuple[float | None, float | None, float | None] = (None, None, None)
@@ -34,7 +34,7 @@ class WorkerStats:
 
     @property
     def average_load(self) -> float | None:
-        """The mean of the loads over 1, 5 and 15 minutes, of those that the worker reported."""
+        """The mean of the loads over 1, 5 and 15 minutes, as far as the worker reported them."""
         known = [load for load in self.loads if load is not None]
         return sum(known) / len(known) if known else None
 
@@ -74,7 +74,7 @@ def _max_kids(text: str | None) -> int:
 
 
 def _count(text: str | None) -> int | None:
-    """A non-negative whole number, None for anything else. Eighteen digits are beyond any counter."""
+    """A non-negative whole number, None for anything else. No real counter has more than 18 digits."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 

@@ -5,7 +5,8 @@ DistccAutoError
 |-- NoCapacityError      97  no worker, and no local job is allowed or fits in memory
 `-- CommandError    126/127  the build command cannot be started (as a shell would say it)
 
-A host that cannot be used is not an error: it is a value (`probe.Refused`), and the build goes on without it.
+A host that cannot be used is not an error. It is a value (`Refused` in distcc_auto/answers.py), and the build goes on
+without it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@
 #define LAUNCHER_H
 
 #include <stddef.h>
-#include <sys/types.h>
 
 #ifndef VERSION
 #define VERSION "0"
@@ -44,7 +43,7 @@
 #define PACKET_ERROR 'E'      /* bytes for standard error */
 #define PACKET_MESSAGE 'M'    /* a message of the agent's own for standard error */
 #define PACKET_EXIT 'X'       /* 4 bytes of exit status: the compile is done */
-#define PACKET_LOCAL 'L'      /* run the compiler here */
+#define PACKET_LOCAL 'L'      /* run the compiler */
 #define PACKET_VERSION 'V'    /* this agent has another version and ends: start a new one */
 #define PACKET_KEEP_ALIVE 'K' /* the agent is alive */
 

@@ -1,4 +1,4 @@
-/* Becoming the agent, in a new process that inherits nothing of the build which happens to be the first. */
+/* Becoming the agent, in a new process that keeps nothing of the build that happens to be the first. */
 #define _GNU_SOURCE
 #include "launcher.h"
 
@@ -47,7 +47,8 @@ static void close_from(int first)
         close(fd);
 }
 
-/* Limits that a shell sets for one build; where it set the hard ones, the agent is for such builds (view.c). */
+/* Raises soft limits, which a shell sets for one build. Where it set the hard ones, the agent serves only builds with
+ * the same (view.c). */
 static void lift_limits(void)
 {
     static const int limited[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC};
@@ -60,8 +61,8 @@ static void lift_limits(void)
     }
 }
 
-/* Makes it a process like others to the scheduler and the out-of-memory killer. What the user may not do stays as it
- * was, and is part of the agent's name where it matters. */
+/* Resets what the scheduler and the out-of-memory killer know of the process. What the user may not change stays, and is
+ * part of the agent's name where it matters (view.c). */
 static void become_ordinary(void)
 {
     unsigned char processors[1024]; /* 8192, the most that Linux knows; it takes those that there are */
@@ -88,8 +89,8 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Whether the agent must not have this variable: it is about this build alone, about Python, or about the locale, which
- * decides how Python and compilers write. */
+/* Whether the agent must not have this variable: it concerns this build alone, Python, or the locale, which changes what
+ * Python and compilers write. */
 static int is_dropped(const char *variable)
 {
     static const char *const names[] = {"LD_PRELOAD=", "FAKEROOTKEY=", "MAKEFLAGS=", "MFLAGS=", "LANG=", "LANGUAGE=",

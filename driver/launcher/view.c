@@ -31,10 +31,10 @@ static int mix_file(uint64_t *hash, const char *path)
 
 /* Puts the name of the agent's socket for this view, without a suffix, into `into`. 0, or -1 with errno without /proc.
  *
- * An agent looks at files, runs compilers and connects to servers. So it must be in the mount, network and user
- * namespace and below the root directory of its launchers; the numbers of those that it lives in are taken as long as
- * it does. And since it inherits the first launcher's nice value, scheduling class and hard limits, which only root
- * can improve, they are part of the name. The agent sheds the rest (new_agent.c). */
+ * An agent looks at files, runs compilers and connects to servers, so it must share the mount, network and user
+ * namespace and the root directory with its launchers. The kernel does not reuse a namespace's number while a process
+ * is in it. An agent also inherits the nice value, scheduling class and hard limits of the first launcher. Only root
+ * can improve those, so they are part of the name. It drops everything else that it inherits (new_agent.c). */
 int view_name(char into[VIEW_NAME_BYTES])
 {
     /* Six bits a character: the path of a socket has only 107 bytes. */

@@ -158,3 +158,24 @@ def test_script_without_an_interpreter_line_runs_as_under_a_shell(cluster: Sandb
 def test_closed_standard_streams_are_no_reason_to_fail(closed: str, cluster: Sandbox) -> None:
     done = cluster.run(["sh", "-c", f'exec "$@" {closed}', "sh", DISTCC_AUTO, "sh", "-c", "exit 5"])
     assert done.returncode == 5, done
+
+
+@pytest.mark.parametrize("arguments", [("hosts",), ("hosts", "--json"), ("--dry-run", "touch", "built")])
+@pytest.mark.parametrize("unbuffered", [None, "1"])
+def test_output_onto_a_full_disk(arguments: tuple[str, ...], unbuffered: str | None, cluster: Sandbox) -> None:
+    command = ["sh", "-c", '"$0" "$@" > /dev/full', DISTCC_AUTO, *arguments]
+    done = cluster.run(command, env={"PYTHONUNBUFFERED": unbuffered})
+    assert (done.returncode, len(done.stderr.splitlines())) == (96, 1), done
+    assert "standard output cannot be written: No space left on device" in done.stderr
+
+
+def test_a_command_line_in_no_encoding_is_shown_as_it_was_given(cluster: Sandbox) -> None:
+    shown = 'exec "$0" --dry-run make "$(printf "a\\377b")" > out'
+    for env, expected in (
+        ({"LC_ALL": "C.UTF-8"}, b"a\xffb"),
+        ({"PYTHONIOENCODING": "utf-8:strict"}, b"a\xffb"),
+        ({"PYTHONIOENCODING": "ascii"}, b"a\\udcffb"),
+    ):
+        done = cluster.run(["sh", "-c", shown, DISTCC_AUTO], env=env)
+        assert done.returncode == 0, done
+        assert expected in (cluster.work / "out").read_bytes()

@@ -1,7 +1,7 @@
 """Where `-j N` belongs in a build command. Pure.
 
-A plain command gets `-j N` at its end. Commands for which that would be wrong are known here: what follows `--`,
-shells, wrappers, and tools that spell it differently or do not take it.
+A plain command gets `-j N` at its end. This module knows the commands for which that would be wrong: those with `--`,
+shells, wrappers, and tools that spell the option differently or do not have it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ PLACEHOLDER = "{jobs}"
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "mksh", "fish"})
 
-# Programs that run the command that follows their own options: the options that take a separate value, and how many
-# operands stand before the command.
+# Programs that run the command after their own options: which of the options take a separate value, and how many
+# operands come before the command.
 _WRAPPERS: Mapping[str, tuple[frozenset[str], int]] = {
     "nice": (frozenset({"-n", "--adjustment"}), 0),
     "ionice": (frozenset({"-c", "-n", "--class", "--classdata"}), 0),
@@ -48,7 +48,7 @@ _NINJAS = frozenset({"ninja", "ninja-build", "samu"})
 
 @dataclass(frozen=True)
 class PlacedCommand:
-    """The command to run, what to add to its environment, and a remark for the user where one is due."""
+    """The command to run, what to add to its environment, and a remark for the user if there is one."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -98,7 +98,7 @@ def _option_values(arguments: Sequence[str], letter: str, *names: str) -> list[s
 def place_jobs(argv: Sequence[str], jobs: int, environ: Mapping[str, str]) -> PlacedCommand:
     """The command with `-j jobs` where its build tool takes it.
 
-    `{jobs}` anywhere is replaced and nothing is added; a number of jobs that the user gave stays.
+    If `{jobs}` is in the command, it is replaced and nothing is added. A number of jobs that the user gave is kept.
     """
     if any(PLACEHOLDER in word for word in argv):
         return PlacedCommand(tuple(word.replace(PLACEHOLDER, str(jobs)) for word in argv))
@@ -116,7 +116,7 @@ def place_jobs(argv: Sequence[str], jobs: int, environ: Mapping[str, str]) -> Pl
 
 
 def _tool_index(argv: Sequence[str]) -> int:
-    """Where the build tool stands behind any wrappers."""
+    """The index of the build tool, which may come after wrappers."""
     index = 0
     while (wrapper := _WRAPPERS.get(os.path.basename(argv[index]))) is not None:
         inner = _behind_wrapper(argv, index, *wrapper)
@@ -143,7 +143,7 @@ def _behind_wrapper(argv: Sequence[str], index: int, value_options: frozenset[st
 
 
 def _script_text(arguments: Sequence[str]) -> str | None:
-    """The script of `sh [OPTIONS] -c SCRIPT`, None where the shell runs a file."""
+    """The script of `sh [OPTIONS] -c SCRIPT`, None if the shell runs a file."""
     has_script = False
     words = iter(arguments)
     for word in words:
@@ -157,7 +157,7 @@ def _script_text(arguments: Sequence[str]) -> str | None:
 
 
 def _place_in_script(argv: Sequence[str], script: str, jobs: int, environ: Mapping[str, str]) -> PlacedCommand:
-    """A script's words are its own; make and cmake read the number of jobs from the environment."""
+    """A script is not changed. make and cmake read the number of jobs from the environment."""
     if given := _given_jobs("make", script.split()):
         return _keep_given(argv, given, jobs)
     makeflags = environ.get("MAKEFLAGS", "")
@@ -186,7 +186,7 @@ def _takes_jobs(name: str, arguments: Sequence[str]) -> bool:
 
 
 def _given_jobs(name: str, arguments: Sequence[str]) -> str | None:
-    """The user's own number of jobs as it stands in the arguments, None where there is none."""
+    """The user's own number of jobs as written in the arguments, None if there is none."""
     is_make = name in _MAKES
     is_value = False
     for index, word in enumerate(arguments):

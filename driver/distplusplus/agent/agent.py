@@ -18,7 +18,7 @@ from distcc_common import __version__
 from distcc_common.errors import ConfigurationError
 from distplusplus.agent import agent_settings, remote_compile, runtime
 from distplusplus.agent.agent_settings import Settings
-from distplusplus.agent.launcher_link import BadRequestError, Flag, LauncherGoneError, LauncherLink, Request
+from distplusplus.agent.launcher_link import BadRequestError, Flag, LauncherGoneError, LauncherLink, Packet, Request
 from distplusplus.agent.local_compilers import LocalCompilers
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.notices import Notices
@@ -29,6 +29,8 @@ from distplusplus.compiler.classify import Local
 
 _KEEP_ALIVE_S: Final = 5.0
 _MAX_LOG_BYTES: Final = 1 << 20
+# Of one user. A build that runs each compile in a sandbox of its own has a view, and so an agent, for each.
+_MAX_AGENTS: Final = 8
 
 
 def serve(listener: socket.socket) -> None:
@@ -58,11 +60,21 @@ class _Agent:
         self._listener.setblocking(False)
         loop.add_reader(self._listener.fileno(), self._accept)
         self._notices.log("info", f"agent {__version__} of user {os.getuid()} serves {self._path}")
+        self._make_room()
         watch = loop.create_task(self._watch())
         await self._ended.wait()
         watch.cancel()
         await self._shared.scheduler.close()
         self._notices.log("info", "agent ends")
+
+    def _make_room(self) -> None:
+        """Asks the agents that have been unused for longest to end, once their compiles have ended."""
+        others = [path for path in runtime.sockets(os.path.dirname(self._path)) if path != self._path]
+        for path in others[: max(len(others) + 1 - _MAX_AGENTS, 0)]:
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+                sock.setblocking(False)
+                sock.connect(path)
+                sock.send(Packet.STOP)
 
     def _accept(self) -> None:
         try:
@@ -80,6 +92,7 @@ class _Agent:
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         self._used_s = asyncio.get_running_loop().time()
+        runtime.mark_as_used(self._path)
         if not task.cancelled() and (error := task.exception()):
             self._notices.log("error", f"{type(error).__name__}: {error}")
         if self._listener.fileno() < 0 and not self._tasks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from distcc_common.messages import printable
 from distplusplus.agent.agent_settings import Settings
 from distplusplus.agent.launcher_link import LauncherLink, Request
 from distplusplus.agent.local_compilers import LocalCompiler
@@ -21,7 +22,7 @@ async def run(link: LauncherLink, request: Request, settings: Settings, shared: 
         lines = [f"local: {found.reason}", f"command: {shlex.join((request.compiler, *request.arguments))}"]
     else:
         lines = await _explain(*found, request, settings, shared.scheduler)
-    await link.show("".join(f"{line}\n" for line in lines))
+    await link.show("".join(f"{printable(line)}\n" for line in lines))
     await link.exit(0)
 
 

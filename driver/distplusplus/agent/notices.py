@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Final
 
+from distcc_common.messages import printable
 from distplusplus.agent.agent_settings import LOG_LEVELS
 from distplusplus.agent.launcher_link import LauncherLink
 
@@ -24,6 +25,7 @@ class Notices:
         self._undelivered: list[str] = []
 
     def log(self, level: str, text: str) -> None:
+        text = printable(text)
         if LOG_LEVELS.index(level) >= self._least:
             # A full disk must not cost a compile.
             with contextlib.suppress(OSError):
@@ -31,6 +33,7 @@ class Notices:
 
     def tell(self, level: str, text: str, link: LauncherLink, least: str) -> None:
         """Tells the build through one launcher, unless any launcher was told the same within a minute."""
+        text = printable(text)  # much of it comes from other machines
         if LOG_LEVELS.index(level) < LOG_LEVELS.index(least):
             self.log(level, text)
             return

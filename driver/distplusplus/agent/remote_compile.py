@@ -33,11 +33,14 @@ from distplusplus.compiler import response_files, terminal
 from distplusplus.compiler.classify import Compile, Local
 from distplusplus.compiler.further_outputs import further_output_names
 from distplusplus.compiler.names import compiler_name
+from distplusplus.compiler.special_files import first_special
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 _MAX_ATTEMPTS = 4
 _MAX_OUTPUT_BYTES = 4 << 30
+# They are looked at and sent in the event loop.
+_MAX_MESSAGE_CHARACTERS = 4 << 20
 # Below it, handing the work to a thread costs more than it saves.
 _THREAD_BYTES = 512 * 1024
 _EXIT_NO_WORKER = 1
@@ -99,9 +102,19 @@ async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, L
     if request.flags & Flag.TERMINAL:
         for_terminal = terminal.arguments(environ, clang=clang, version=compiler.version)
     found = commands.classify(
-        request.compiler, expanded, environ, clang=clang, version=compiler.version, for_terminal=for_terminal
+        request.compiler,
+        expanded,
+        environ,
+        clang=clang,
+        version=compiler.version,
+        for_terminal=for_terminal,
+        directory=request.directory,
     )
-    return found if isinstance(found, Local) else (found, compiler)
+    if isinstance(found, Local):
+        return found
+    if special := first_special(found.files, request.directory):
+        return Local(f"{special} is a pipe or a device, which can be read only once")
+    return found, compiler
 
 
 class _RemoteCompile:
@@ -197,6 +210,8 @@ class _RemoteCompile:
 
     def _reason_to_compile_locally(self, answer: pb.CompileAnswer, text: Text) -> str | None:
         """Why the worker's answer is not what a local compile would give."""
+        if len(answer.stdout) + len(answer.stderr) > _MAX_MESSAGE_CHARACTERS:
+            return "its messages are too long"
         if answer.returnCode != 0:
             # The local compiler shows the lines of the source, which the worker does not have. It also decides where
             # only preprocessing makes a difference, as with -Werror.

@@ -7,6 +7,7 @@ name from these (view.c), `agent-<8 letters and digits>.sock`, and binds it for 
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import stat
@@ -23,8 +24,14 @@ def socket_path(bound: str) -> str:
 
 
 def sockets(runtime_directory: str) -> list[str]:
-    """The sockets of this user's agents, of all views; some of them may be left over."""
-    return sorted(glob.glob(os.path.join(glob.escape(runtime_directory), f"agent*{_SUFFIX}")))
+    """The sockets of this user's agents, of all views, the longest unused first; some agents may be gone."""
+    return sorted(glob.glob(os.path.join(glob.escape(runtime_directory), f"agent*{_SUFFIX}")), key=_used_ns)
+
+
+def mark_as_used(socket: str) -> None:
+    """Says that the agent of this socket has served a launcher just now."""
+    with contextlib.suppress(OSError):
+        os.utime(socket)
 
 
 def directory(environ: Mapping[str, str]) -> str | None:
@@ -36,6 +43,13 @@ def directory(environ: Mapping[str, str]) -> str | None:
         return path
     path = f"/tmp/distplusplus-{os.geteuid()}"  # noqa: S108  (checked to be ours)
     return path if _is_private(path) else None
+
+
+def _used_ns(socket: str) -> int:
+    try:
+        return os.stat(socket).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _is_private(path: str) -> bool:

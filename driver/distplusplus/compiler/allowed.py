@@ -119,6 +119,8 @@ def _take(found: _Found, word: Word, clang: bool) -> None:  # noqa: PLR0912  # o
         raise _not_allowed(word.argument, "lacks its value")
     if "\0" in (word.value or ""):
         raise _not_allowed(word.argument, "has a value that holds a NUL")
+    if len(word.arguments) == 2 and word.arguments[1].startswith("@") and option.server == Server.ALLOWED:
+        raise _not_allowed(word.argument, "has a value that the compiler reads as a file of arguments")
     if option.server == Server.DROPPED:
         return
     if option.name in _STOPS:

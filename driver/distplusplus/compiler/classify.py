@@ -13,18 +13,21 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from distplusplus.compiler import allowed
+from distplusplus.compiler.configure_tests import is_configure_test
 from distplusplus.compiler.file_names import check_name, check_output
 from distplusplus.compiler.languages import PREPROCESSED_ENDINGS, SOURCE_ENDINGS, SOURCE_OPTIONS, Language
 from distplusplus.compiler.names import compiles_as_cxx, is_gcc_11
-from distplusplus.compiler.options import Extra, Server
+from distplusplus.compiler.options import Extra, Reader, Server, Value
 from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.compiler.source_scan import is_plain_argument
+from distplusplus.compiler.special_files import has_special_name
 from distplusplus.compiler.words import Word, take_apart
 
 # GCC's compiler reads all that -Wp and -Xpreprocessor pass on. These it reads for the preprocessor alone.
 _PASSED_WITH_VALUE = frozenset(
     {"-MD", "-MMD", "-I", "-D", "-U", "-include", "-imacros", "-iquote", "-isystem", "-idirafter"}
 )
+_PASSED_FILE = frozenset({"-MD", "-MMD", "-include", "-imacros"})
 _PASSED = re.compile(r"-[IDU].+|-i(?:nclude|macros|quote|system|dirafter).+|-MP|-undef|-nostdinc", re.DOTALL)
 # Clang heeds it for __builtin_FILE only while it preprocesses.
 _MAPS_NAMES = frozenset({"-fmacro-prefix-map=", "-ffile-prefix-map="})
@@ -81,6 +84,8 @@ class Compile:
     maps_names: bool = False
     # The level of -Wimplicit-fallthrough at which comments count, which only a text with unexpanded macros has; or 0.
     fallthrough: int = 0
+    # The files that the command names. One that is a pipe or a device can only be used locally.
+    files: tuple[str, ...] = ()
 
     @property
     def further_outputs(self) -> bool:
@@ -112,6 +117,8 @@ class _Command:
     # Of how messages are shown: what the user says himself.
     shown: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
+    # Named by options.
+    files: list[str] = field(default_factory=list)
 
 
 def is_changed_by_preprocessing(messages: str) -> bool:
@@ -127,12 +134,16 @@ def classify(
     clang: bool,
     version: str = "",
     for_terminal: Sequence[str] = (),
+    directory: str = "",
 ) -> Compile | Local:
-    """What the command is. `version`: of the compiler. `for_terminal`: arguments for messages as they would be on the
-    user's terminal.
+    """What the command is.
+
+    version: of the compiler
+    for_terminal: arguments for messages as they would be on the user's terminal
+    directory: where the command is run; "" if that is not known
     """
     command = _take_apart(arguments, clang)
-    if local := _why_local(command, environ):
+    if local := _why_local(command, environ, directory):
         return local
     source = command.inputs[0]
     language = _language(command, source, compiler)
@@ -171,10 +182,11 @@ def classify(
         extras=extras,
         maps_names=maps_names,
         fallthrough=fallthrough,
+        files=(source, output, *command.files),
     )
 
 
-def _why_local(command: _Command, environ: Mapping[str, str]) -> Local | None:
+def _why_local(command: _Command, environ: Mapping[str, str], directory: str) -> Local | None:
     """Why the command is not one compile, None if it is."""
     if not command.inputs:
         return Local("no input file: a question to the compiler, or an error", bounded=False)
@@ -186,22 +198,33 @@ def _why_local(command: _Command, environ: Mapping[str, str]) -> Local | None:
         return Local(f"{len(command.inputs)} input files")
     source = command.inputs[0]
     base = os.path.basename(source)
-    if source == "-" or source.startswith(("/dev/", "/proc/")):
+    if source in ("-", "/dev/null") or has_special_name(source):
         return Local("the source comes from standard input or a pipe, which can be read only once")
-    if base.startswith("conftest.") or "/CMakeFiles/CMake" in source or base == "testfile.c":
+    temporary = (environ.get("TMPDIR", ""), "/tmp", "/var/tmp")  # noqa: S108  # nothing is made there
+    output = None if command.writes_dependencies else command.output
+    if is_configure_test(source, output, directory, temporary):
         return Local("a test of configure: compiled locally, it is faster")
-    if command.output == "-":
-        return Local("the output goes to standard output")
-    if command.output == "":
-        return Local("the output has no name")
-    if command.output and os.path.basename(command.output) == base:
-        return Local("the output has the source's name")
-    if not _is_for_preprocessor(command.passed):
+    if command.output is not None and (reason := _wrong_output(command.output, base)):
+        return Local(reason)
+    if not _take_passed(command):
         return Local("-Wp or -Xpreprocessor passes on what is more than the preprocessor's")
+    if special := next(filter(has_special_name, command.files), None):
+        return Local(f"{special} is another file to each process")
     for name in _LOCAL_ENVIRONMENT:
         if environ.get(name):
             return Local(f"{name} is set")
     return None
+
+
+def _wrong_output(output: str, source_base: str) -> str:
+    """Why an output as the user named it cannot be what a server sends; "" if it can."""
+    if output == "-":
+        return "the output goes to standard output"
+    if output == "/dev/null" or has_special_name(output):
+        return "the output is a device"
+    if output == "":
+        return "the output has no name"
+    return "the output has the source's name" if os.path.basename(output) == source_base else ""
 
 
 def _take_apart(arguments: Sequence[str], clang: bool) -> _Command:
@@ -238,6 +261,12 @@ def _take_option(command: _Command, word: Word) -> None:  # noqa: PLR0912  # a t
         return
     if word.option is None or word.option.server != Server.DROPPED:
         command.remote += word.arguments
+    if (
+        word.option
+        and word.option.value in (Value.FILE_READ, Value.FILE_WRITTEN)
+        and word.option.reader != Reader.LINKER
+    ):
+        command.files.append(value)
     if word.option and word.option.local:
         command.local = command.local or f"{word.argument} {word.option.local}"
     command.in_full |= (word.option is not None and word.option.in_full) or not all(
@@ -278,14 +307,20 @@ def _fallthrough_level(warnings: Sequence[str]) -> int:
     return level if level < 5 else 0
 
 
-def _is_for_preprocessor(passed: Sequence[str]) -> bool:
-    words = iter(passed)
+def _take_passed(command: _Command) -> bool:
+    """Remembers the files that -Wp and -Xpreprocessor name; whether all of it is for the preprocessor."""
+    words = iter(command.passed)
     for word in words:
         if word in _PASSED_WITH_VALUE:
-            if next(words, "-").startswith("-"):
+            value = next(words, "-")
+            if value.startswith("-"):
                 return False
+            if word in _PASSED_FILE:
+                command.files.append(value)
         elif not _PASSED.fullmatch(word):
             return False
+        elif word.startswith(("-include", "-imacros")):
+            command.files.append(word.removeprefix("-include").removeprefix("-imacros"))
     return True
 
 

@@ -61,6 +61,7 @@ X_OPTIONS: Mapping[str, Language] = {
     "assembler-with-cpp": Language.ASSEMBLER,
     "none": Language.UNKNOWN_LANGUAGE,
 }
+SOURCE_OPTION_OF: Mapping[Language, str] = {language: option for option, language in SOURCE_OPTIONS.items()}
 # The value of -x for a preprocessed source.
 PREPROCESSED_OPTION_OF: Mapping[Language, str] = {
     Language.C: "cpp-output",

@@ -104,7 +104,7 @@ _OK, _DROP, _NO = Server.ALLOWED, Server.DROPPED, Server.REFUSED
 
 # No value of these forms can be a path: there is no slash in it, and options that take a bare file name have rows of
 # their own.
-_SAFE = r"[\w.,:+@=%*\[\]!-]*"
+_SAFE = r"[\w.,:+=%*\[\]!-]*"
 _TAIL = rf"[\w+-]*(?:={_SAFE})?"
 # GCC and clang give the value to the assembler as an argument of its own, which reads `@FILE` as a response file.
 _MAP_FORM = r"(?!@)[^=]*=[\s\S]*"

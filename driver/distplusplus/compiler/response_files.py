@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from distplusplus.compiler.special_files import is_special
+
 _MAX_FILES = 200
+_MAX_BYTES = 16 << 20
 _SPACE = frozenset(" \t\n\r\v\f")
 
 
 class ResponseFileError(Exception):
-    """Raised for files that include each other without end."""
+    """Raised for files that include each other without end, that are too large, and for pipes: what is read from one is
+    lost to the compiler.
+    """
 
 
 def expand(arguments: Sequence[str], directory: str) -> list[str]:
@@ -23,7 +28,7 @@ def expand(arguments: Sequence[str], directory: str) -> list[str]:
     waiting, expanded, files = list(reversed(arguments)), [], 0
     while waiting:
         argument = waiting.pop()
-        text = _read(os.path.join(directory, argument[1:])) if argument.startswith("@") else None
+        text = _read(argument, os.path.join(directory, argument[1:])) if argument.startswith("@") else None
         if text is None:
             expanded.append(argument)
             continue
@@ -64,8 +69,13 @@ def split(text: str) -> list[str]:
     return words
 
 
-def _read(path: str) -> str | None:
+def _read(argument: str, path: str) -> str | None:
+    """None for what is no file. Raises ResponseFileError."""
+    if is_special(path):
+        raise ResponseFileError(f"{argument} is a pipe or a device, which can be read only once")
     try:
+        if os.path.getsize(path) > _MAX_BYTES:
+            raise ResponseFileError(f"{argument} is larger than {_MAX_BYTES >> 20} MiB")
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             return file.read()
     except (OSError, ValueError):

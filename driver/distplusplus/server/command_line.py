@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from distplusplus.compiler.allowed import Arguments
 from distplusplus.compiler.file_names import check_name, check_output, check_path
 from distplusplus.compiler.identity import Family, Identity
-from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF, PREPROCESSED_OPTION_OF, Language
+from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF, PREPROCESSED_OPTION_OF, SOURCE_OPTION_OF, Language
 from distplusplus.compiler.names import is_gcc_11
 from distplusplus.compiler.options import Extra
 from distplusplus.protocol import distplusplus_pb2 as pb
@@ -98,8 +98,7 @@ def make(
     if request.directivesOnly:
         _check_directives_only(identity, language)
         names.append("-fdirectives-only")
-    ending = ("-x", PREPROCESSED_OPTION_OF[language], stop, input_name, "-o", output)
-    argv = (program.path, *arguments.kept, *names, *ending)
+    argv = (program.path, *arguments.kept, *names, *_language_option(language, clang), stop, input_name, "-o", output)
     profile = None
     if arguments.profile_use:
         profile = _PROFDATA if clang else os.path.splitext(output)[0] + ".gcda"
@@ -153,6 +152,17 @@ def with_directory(gcno: bytes, ours: str, theirs: str) -> bytes:
         "this compiler writes coverage notes in an unknown form, and they would name the worker's directory",
         "--coverage",
     )
+
+
+def _language_option(language: Language, clang: bool) -> tuple[str, ...]:
+    """For a preprocessed source.
+
+    With objective-c-cpp-output, GCC's driver leaves out -fasynchronous-unwind-tables, which changes .eh_frame and
+    the recorded arguments (seen with GCC 12).
+    """
+    if not clang and language in (Language.OBJECTIVE_C, Language.OBJECTIVE_CXX):
+        return "-fpreprocessed", "-x", SOURCE_OPTION_OF[language]
+    return "-x", PREPROCESSED_OPTION_OF[language]
 
 
 def _check_directives_only(identity: Identity, language: Language) -> None:

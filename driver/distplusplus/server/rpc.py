@@ -22,6 +22,7 @@ from distplusplus.server.compilers import Compilers, describe
 from distplusplus.server.log import log
 from distplusplus.server.memory import Trimmer
 from distplusplus.server.message_limits import check_fields
+from distplusplus.server.slots import Caller
 from distplusplus.server.worker import Job, Worker
 
 PROTOCOL_REVISION = 1
@@ -115,13 +116,13 @@ class Service:
         return answer
 
     async def _reserve(self, request: pb.Reservation, context: Any) -> pb.ReservationAnswer:
-        user = self._user(request, context)
-        return self._worker.promise(await self._worker.reserve(user, context.peer(), request.waitMs / 1000))
+        caller = self._caller(context, request.user)
+        return self._worker.promise(await self._worker.reserve(caller, request.waitMs / 1000))
 
     async def _distribute(self, _requests: object, context: Any) -> bytes:
         worker = self._worker
-        with worker.accounting(Job(context.peer())) as job:
-            async with worker.upload(job.peer):
+        with worker.accounting(Job(self._caller(context))) as job:
+            async with worker.upload(job.caller):
                 data = await _only_message(context)
                 self._trimmer.something_went(len(data))
                 request = await asyncio.to_thread(_parse_job, data)
@@ -152,14 +153,16 @@ class Service:
                 description.compiler.append(describe(identity, program.name))
         return description
 
-    def _user(self, request: pb.Reservation, context: Any) -> str:
-        """Who a slot is counted for: the name of the token or certificate, else what the client says."""
-        if self._tokens is not None and (name := self._tokens.user(context.invocation_metadata())):
-            return name
-        identities = context.peer_identities()
-        if identities:
-            return str(next(iter(identities)).decode("utf-8", "replace"))[:_MAX_USER]
-        return request.user[:_MAX_USER] or context.peer().rpartition(":")[0]
+    def _caller(self, context: Any, said: str = "") -> Caller:
+        """Who calls: the name of the token or certificate, else what the client says, within its address."""
+        peer = context.peer()
+        known = self._tokens.user(context.invocation_metadata()) if self._tokens is not None else None
+        if known is None and (identities := context.peer_identities()):
+            known = str(next(iter(identities)).decode("utf-8", "replace"))
+        if known is not None:
+            return Caller(known[:_MAX_USER], f"known as {known}"[:_MAX_USER], peer)
+        host = peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
+        return Caller(said[:_MAX_USER] or host, host, peer)
 
 
 def _parse(kind: type[RequestT], data: bytes) -> RequestT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,10 +19,15 @@ from distplusplus.server.compile import Outcome
 from distplusplus.server.log import TRACE, JobLine, log, log_job
 from distplusplus.server.metrics import Metrics
 from distplusplus.server.server_settings import Settings
-from distplusplus.server.slots import Reservation, SlotTable, Waiter
+from distplusplus.server.slots import Caller, Reservation, SlotTable, Waiter
 
-# Uploads read at once from connections that hold no reservation. Their messages take memory and end in a refusal.
-_UNRESERVED_UPLOADS = 4
+# Uploads read at once from connections that hold no reservation, in all and of one origin. Their messages take memory
+# and end in a refusal, unless the reservation was made on another connection. That one expires meanwhile.
+_UNRESERVED_UPLOADS, _UNRESERVED_OF_ONE = 4, 2
+_UNRESERVED_GRACE_S = 5.0
+# A client that does not say how long it waits is one of the first implementation. It would call again at once, and
+# never have a turn beside clients that wait.
+_UNASKED_WAIT_S = 1.0
 # An expiry timer that fires this late shows that the process was starved, and that jobs which arrived in time still
 # wait to be read.
 _LATE_S = 0.02
@@ -33,7 +39,7 @@ _DRAIN_PROMISE_S = 1.0
 class Job:
     """One job from its upload to its end, as the accounting sees it. Filled in on the way."""
 
-    peer: str
+    caller: Caller
     compiler: str = ""
     file: str = ""
     transfer_s: float = 0.0
@@ -61,6 +67,7 @@ class Worker:
         self.jobs_refused = 0
         self._expiry: asyncio.TimerHandle | None = None
         self._unreserved = asyncio.Semaphore(_UNRESERVED_UPLOADS)
+        self._unreserved_of: Counter[str] = Counter()
         self._changed = asyncio.Event()
 
     def capacity_message(self) -> pb.Capacity:
@@ -80,18 +87,21 @@ class Worker:
             maxWaitMs=int(self._settings.max_wait_s * 1000),
         )
 
-    async def reserve(self, user: str, peer: str, wait_s: float) -> Reservation:
-        """A slot, waiting up to `wait_s` (and never longer than --max-wait) for one. Raises CallRefused."""
+    async def reserve(self, caller: Caller, wait_s: float) -> Reservation:
+        """A slot, waiting up to `wait_s` for one; 0: about a second. Never longer than --max-wait.
+
+        Raises CallRefused.
+        """
         if self.draining:
             raise _draining()
-        wait_s = min(wait_s, self._settings.max_wait_s)
+        wait_s = min(wait_s or _UNASKED_WAIT_S, self._settings.max_wait_s)
         begun = self._loop.time()
         try:
-            reservation = self.slots.reserve(user, peer)
+            reservation = self.slots.reserve(caller)
         except CallRefused:
             if wait_s <= 0:
                 raise
-            reservation = await self._wait(user, peer, wait_s)
+            reservation = await self._wait(caller, wait_s)
         reservation.waited_s = self._loop.time() - begun
         self.metrics.queue_s.observe(reservation.waited_s)
         return reservation
@@ -107,26 +117,58 @@ class Worker:
         )
 
     @contextlib.asynccontextmanager
-    async def upload(self, peer: str) -> AsyncIterator[None]:
-        """Within this the job of a call is read, for at most --transfer-timeout. Its reservation does not expire
-        meanwhile. Raises CallRefused TRANSFER_TIMEOUT.
+    async def upload(self, caller: Caller) -> AsyncIterator[None]:
+        """Within this the job of a call is read. Raises CallRefused.
+
+        A connection that holds a reservation has --transfer-timeout for it, and the reservation does not expire
+        meanwhile. Others have little time, and few of them are read at once.
         """
-        has_slot = any(reservation.peer == peer for reservation in self.slots.reserved.values())
-        self.slots.upload_begins(peer)
-        try:
-            async with asyncio.timeout(self._settings.transfer_timeout_s):
-                async with contextlib.nullcontext() if has_slot else self._unreserved:
+        if self.slots.upload_begins(caller.peer):
+            reading, timeout_s = contextlib.AsyncExitStack(), self._settings.transfer_timeout_s
+            reading.callback(self._upload_ended, caller.peer)
+        elif self.draining:
+            raise _draining()
+        else:
+            reading = await self._unreserved_upload(caller)
+            timeout_s = min(
+                self._settings.reservation_timeout_s + _UNRESERVED_GRACE_S, self._settings.transfer_timeout_s
+            )
+        async with reading:
+            try:
+                async with asyncio.timeout(timeout_s):
                     yield
-        except TimeoutError:
+            except TimeoutError:
+                raise _not_arrived(timeout_s) from None
+
+    async def _unreserved_upload(self, caller: Caller) -> contextlib.AsyncExitStack:
+        if self._unreserved_of[caller.origin] >= _UNRESERVED_OF_ONE:
             raise CallRefused(
-                pb.Refusal.TRANSFER_TIMEOUT,
-                f"the job did not arrive within {self._settings.transfer_timeout_s:g} s (--transfer-timeout)",
-            ) from None
-        finally:
-            self.slots.upload_ends(peer)
-            self._changed.set()
-            # Not now: the reservation is used, if it is, before the loop gets to this.
-            self._loop.call_soon(self._expire, self._loop.time())
+                pb.Refusal.UNKNOWN_RESERVATION,
+                f"{_UNRESERVED_OF_ONE} jobs without a reservation are on their way from this client already",
+            )
+        reading = contextlib.AsyncExitStack()
+        self._unreserved_of[caller.origin] += 1
+        reading.callback(self._unreserved_ended, caller.origin)
+        try:
+            async with asyncio.timeout(_UNRESERVED_GRACE_S):
+                await reading.enter_async_context(self._unreserved)
+        except BaseException as error:
+            await reading.aclose()
+            if isinstance(error, TimeoutError):
+                raise _not_arrived(_UNRESERVED_GRACE_S) from None
+            raise
+        return reading
+
+    def _unreserved_ended(self, origin: str) -> None:
+        self._unreserved_of[origin] -= 1
+        if not self._unreserved_of[origin]:
+            del self._unreserved_of[origin]
+
+    def _upload_ended(self, peer: str) -> None:
+        self.slots.upload_ends(peer)
+        self._changed.set()
+        # Not now: the reservation is used, if it is, before the loop gets to this.
+        self._loop.call_soon(self._expire, self._loop.time())
 
     async def run(
         self, job: Job, uuid: str, compile_it: Callable[[], Awaitable[Outcome]], *, reserve_next: bool
@@ -134,6 +176,8 @@ class Worker:
         """Runs a job on the slot of reservation `uuid`. Returns its outcome, and a reservation for the next job if
         the client wants one and gets it. Raises CallRefused.
         """
+        if caller := self.slots.use_parked(uuid):
+            uuid = (await self.reserve(caller, self._settings.max_wait_s)).uuid
         reservation = job.reservation = self.slots.use(uuid)
         following: Reservation | None = None
         try:
@@ -175,9 +219,9 @@ class Worker:
                 async with asyncio.timeout(left_s if left_s > 0 else None):
                     await self._changed.wait()
 
-    async def _wait(self, user: str, peer: str, wait_s: float) -> Reservation:
+    async def _wait(self, caller: Caller, wait_s: float) -> Reservation:
         granted: asyncio.Future[Reservation] = self._loop.create_future()
-        waiter = Waiter(user, peer, granted.set_result)
+        waiter = Waiter(caller, granted.set_result, granted.cancel)
         self.slots.wait(waiter)
         try:
             deadline = self._loop.time() + wait_s
@@ -189,15 +233,18 @@ class Worker:
                     raise _draining()
         except BaseException:
             self.slots.leave(waiter)
-            if granted.done():
+            if granted.done() and not granted.cancelled():
                 self.slots.cancel(granted.result())
             raise
+        if granted.cancelled():
+            raise self.slots.queue_full()
         if granted.done():
             return granted.result()
         self.slots.leave(waiter)
         raise CallRefused(
             pb.Refusal.FULL,
-            f"no slot became free within {wait_s:g} s; {self.slots.waiting} clients wait",
+            f"all {self.slots.limit()} slots are taken: no slot became free within {wait_s:g} s;"
+            f" {self.slots.waiting} calls wait",
             retry_after_ms=50,
         )
 
@@ -239,8 +286,8 @@ class Worker:
             self.metrics.output_bytes.inc(outcome.output_bytes)
         log_job(
             JobLine(
-                client=job.peer,
-                user=reservation.user if reservation else "",
+                client=job.caller.peer,
+                user=reservation.caller.user if reservation else "",
                 compiler=job.compiler[:100],
                 file=job.file[:200],
                 result=result,
@@ -256,3 +303,8 @@ class Worker:
 
 def _draining() -> CallRefused:
     return CallRefused(pb.Refusal.DRAINING, "the server is ending and takes no new jobs")
+
+
+def _not_arrived(timeout_s: float) -> CallRefused:
+    message = f"the job did not arrive within {timeout_s:g} s (--transfer-timeout; less without a reservation)"
+    return CallRefused(pb.Refusal.TRANSFER_TIMEOUT, message)

@@ -178,3 +178,22 @@ def test_the_launcher_is_exported_to_a_tree_of_cmake(place_of_build: Sandbox, se
     assert done.returncode == 0, done
     assert results(server) - before == 2
     assert place_of_build.run(["built/p"]).returncode == 0
+
+
+def test_a_cmake_tree_that_does_not_call_the_launcher_is_told_the_line_that_mends_it(
+    place_of_build: Sandbox, server: Server
+) -> None:
+    place_of_build.write(
+        "CMakeLists.txt", "cmake_minimum_required(VERSION 3.10)\nproject(p C)\nadd_library(p part0.c)\n"
+    )
+    configured = place_of_build.run(["cmake", "-S", ".", "-B", "build"])
+    assert configured.returncode == 0, configured
+    place_of_build.environ["DISTCC_AUTO_HOSTS"] = f"grpc://{server.addresses[0]}"
+    before = results(server)
+    done = place_of_build.distcc_auto("--launcher", "cmake", "--build", "build")
+    (line,) = [line for line in done.stderr.splitlines() if "was configured without distplusplus" in line]
+    assert results(server) == before
+    assert place_of_build.run(line.partition("to mend it: ")[2].split()).returncode == 0
+    done = place_of_build.distcc_auto("--launcher", "cmake", "--build", "build", "--clean-first")
+    assert (done.returncode, "was configured without" in done.stderr) == (0, False), done
+    assert results(server) == before + 1

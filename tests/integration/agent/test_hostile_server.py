@@ -11,7 +11,7 @@ import pytest
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from tests.integration.agent.first_server import running
-from tests.integration.agent.home import Home
+from tests.integration.agent.home import LAUNCHER, Home
 
 _MAKEFILE = "all:\n\techo mine\n"
 
@@ -21,11 +21,16 @@ class HostileServer:
 
     def __init__(self) -> None:
         self.further: list[pb.FurtherOutput] = []
+        self.stderr = ""
+        self.version = ""
         self.jobs = 0
 
     def query(self, _: pb.ServerQuery, __: grpc.ServicerContext) -> pb.QueryAnswer:
         capacity = pb.Capacity(cpus=4, slots=4, reservationTimeoutMs=1000)
-        return pb.QueryAnswer(compilerSupported=True, compressionTypeSupported=True, maxJobs=4, capacity=capacity)
+        answer = pb.QueryAnswer(compilerSupported=True, compressionTypeSupported=True, maxJobs=4, capacity=capacity)
+        if self.version:
+            answer.compilerIdentity.version = self.version
+        return answer
 
     def reserve(self, _: pb.Reservation, __: grpc.ServicerContext) -> pb.ReservationAnswer:
         return pb.ReservationAnswer(success=True, uuid="any")
@@ -33,7 +38,9 @@ class HostileServer:
     def distribute(self, _: pb.CompileRequest, __: grpc.ServicerContext) -> pb.CompileAnswer:
         self.jobs += 1
         return pb.CompileAnswer(
-            outputFile=compression.pack("x", b"object of the server", pb.zstd), furtherOutput=self.further
+            outputFile=compression.pack("x", b"object of the server", pb.zstd),
+            furtherOutput=self.further,
+            stderr=self.stderr,
         )
 
     def send(self, name: str, kind: pb.FurtherOutput.Kind) -> None:
@@ -87,3 +94,19 @@ def test_a_file_that_was_asked_for_is_taken_once(alone: Home, hostile: HostileSe
     assert files(alone)["a.su"] == b"evil"
     hostile.send("a.su", pb.FurtherOutput.STACK_USAGE)
     assert "not asked for" in alone.compile("gcc", "-fstack-usage", "-c", "a.c").stderr
+
+
+def test_messages_without_end_are_not_shown(alone: Home, hostile: HostileServer) -> None:
+    hostile.stderr = "a.c:1:1: warning: x\n" * 300_000
+    done = alone.compile("gcc", "-c", "a.c")
+    assert (done.returncode, done.stderr, hostile.jobs) == (0, "", 1)
+    assert files(alone)["a.o"].startswith(b"\x7fELF")
+
+
+def test_a_version_does_not_steer_the_terminal(alone: Home, hostile: HostileServer) -> None:
+    hostile.version = "12\x1b]0;owned\x07\n\x1b[2J"
+    done = alone.compile("gcc", "-c", "a.c")
+    told = done.stderr + alone.run(LAUNCHER, "--explain", "gcc", "-c", "a.c").stdout + alone.log
+    assert told.count("owned") >= 3  # on the terminal twice, and in the log
+    assert "\x1b" not in told
+    assert "\x07" not in told

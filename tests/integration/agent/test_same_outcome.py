@@ -28,6 +28,8 @@ SOURCES = {
     "a.s": ".globl a\na: ret\n",
     "file.c": "const char *f(void) { return __builtin_FILE(); }\n",
     "null.c": "int f(void) { int *p = 0; return *p; }\n",
+    "n.cc": "#ifndef A\n#define A 1\n#endif\nint a = A;\n",
+    "x.c": "int x = X;\n",
     "bad.c": "int bad(void) { return x; }\n",
 }
 
@@ -101,6 +103,23 @@ def check(home: Home, command: str, **environ: str) -> None:
         "clang -Wno-such-warning -c b.c",
         "clang -shared -c b.c",
         "gcc -Wundef -c pragma.c",
+        # What is written to, or read from, what is no file.
+        "gcc -MMD -MF /dev/stdout -c a.c",
+        "gcc -MMD -MF /dev/stdout -c a.c | cat",
+        "gcc -Wp,-MMD,/dev/stdout -c a.c | cat",
+        "gcc -MMD -MF /dev/stderr -c pp.c",
+        "gcc -MMD -MF /proc/self/fd/1 -c a.c",
+        "mkfifo d && { cat d >rule & } && $L gcc -MMD -MF d -c a.c; wait",
+        "gcc -MMD -MF /dev/null -c a.c",
+        "gcc -include /dev/null -c a.c",
+        "gcc -c a.c -o /dev/null",
+        """bash -c "$L g++ -include <(echo '#define A 5') -c n.cc" """,
+        """bash -c "$L g++ -imacros <(echo '#define A 5') -c n.cc" """,
+        """bash -c "$L g++ -Wp,-include,<(echo '#define A 5') -c n.cc" """,
+        "ln -s /dev/fd/0 in.h && echo '#define A 7' | $L g++ -include in.h -c n.cc",
+        "mkfifo in.h && { echo '#define A 7' >in.h & } && $L g++ -include in.h -c n.cc; wait",
+        "echo -DX=3 | $L gcc @/dev/stdin -c x.c",
+        "mkfifo args && { echo -DX=3 >args & } && $L gcc @args -c x.c; wait",
         # Outputs that are not simply written.
         "gcc -c b.c -o ''",
         "gcc -c b.c -o ./b.c",

@@ -123,6 +123,18 @@ def test_an_agent_inherits_nothing_of_the_first_launcher(home: Home) -> None:
     until(lambda: not home.agents(), "the agent to end")
 
 
+def test_sandboxes_do_not_leave_more_and_more_agents(home: Home) -> None:
+    """As with a build that runs each compile in a mount namespace of its own."""
+    home.write("a.c", "int x;\n")
+    home.remote("gcc", "-c", "a.c")
+    (ours,) = home.agents()
+    for _ in range(9):
+        assert home.run("unshare", "--mount", LAUNCHER, "gcc", "-c", "a.c").returncode == 0
+        home.remote("gcc", "-c", "a.c")
+    until(lambda: len(home.agents()) <= 8, "the oldest agents to end")
+    assert ours.pid in [agent.pid for agent in home.agents()], "it is used all the time"
+
+
 def test_sockets_of_killed_agents_are_removed(home: Home) -> None:
     home.write("a.c", "int x;\n")
     assert home.run(*VIEWS["nice"], LAUNCHER, "gcc", "-c", "a.c").returncode == 0

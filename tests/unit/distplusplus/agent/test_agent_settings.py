@@ -71,6 +71,15 @@ def test_an_address_of_the_environment_keeps_its_certificates(files: Files) -> N
     assert (server.ca, server.token_file, server.tls) == ("/ca.pem", "/token", True)
 
 
+@pytest.mark.parametrize(("written", "configured"), [("Worker-3", "worker-3:3634"), ("worker-3", "WORKER-3")])
+def test_host_names_have_no_case(files: Files, written: str, configured: str) -> None:
+    files.user.write_text(
+        f'servers = [{{ address = "grpcs://{configured}", ca = "/ca.pem", token-file = "/token" }}]\n'
+    )
+    (server,) = files.load(DISTPLUSPLUS_SERVERS=f"grpcs://{written}").servers
+    assert (server.ca, server.token_file, server.text) == ("/ca.pem", "/token", f"grpcs://{written}")
+
+
 @pytest.mark.parametrize(
     ("text", "target", "tls"),
     [

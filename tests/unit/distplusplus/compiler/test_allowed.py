@@ -151,6 +151,11 @@ def test_clang_is_not_given_what_it_says_is_of_no_use() -> None:
         ("-E", "not a compile"),
         ("-fprofile-generate=/x", "only the client has"),
         ("-Xclang -load", "without a check"),
+        ("-mllvm=-load", "without a check"),
+        ("-march=native+crc", "CPU of the worker"),
+        ("-fdebug-prefix-map=@a=b.s", "not known here to be safe"),
+        ("-march=@a", "not known here to be safe"),
+        ("-Xassembler @a", "assembler"),
     ],
 )
 def test_refused_with_the_reason(line: str, why: str) -> None:
@@ -191,7 +196,10 @@ def test_languages() -> None:
         language_of(Language.UNKNOWN_LANGUAGE, Language.UNKNOWN_LANGUAGE, "a.f90", "gcc")
 
 
-WORDS = st.one_of(st.text(max_size=10), st.from_regex(r"-[A-Za-z-]{1,12}(=[\w/.,-]{0,8})?", fullmatch=True))
+SEPARATE = st.sampled_from(
+    ["--param", "-target", "--std", "-fdebug-compilation-dir", "-Xassembler", "-I", "@a=b", "@a"]
+)
+WORDS = st.one_of(SEPARATE, st.text(max_size=10), st.from_regex(r"-[A-Za-z-]{1,12}(=[\w/.,-]{0,8})?", fullmatch=True))
 
 
 @given(st.lists(WORDS, max_size=8), st.booleans())
@@ -202,5 +210,11 @@ def test_whatever_comes_it_is_checked_or_refused(words: list[str], clang: bool) 
         return
     for argument in found.kept:
         assert "\0" not in argument
+        assert not argument.startswith("@")
         known = ("-fdebug-", "-ffile-", "-fmacro-", "-fcoverage-", "-frandom-seed=", "-fprofile-")
         assert "/" not in argument or argument.startswith(known)
+
+
+def test_no_value_of_its_own_is_a_file_of_arguments() -> None:
+    with pytest.raises(NotAllowedError, match="reads as a file of arguments"):
+        check(["-fdebug-compilation-dir", "@a", "-c"], clang=True)

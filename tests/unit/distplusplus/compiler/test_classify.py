@@ -60,6 +60,16 @@ def test_single_compiles_are_recognised(command: str, source: str, output: str, 
         ("gcc -xc -c -", "standard input"),
         ("gcc -xc -c /dev/stdin", "only once"),
         ("g++ -xc++ -c /dev/fd/63 -o a.o", "only once"),
+        ("gcc -c a.c -o /dev/null", "output is a device"),
+        ("gcc -MMD -MF /dev/stdout -c a.c", "/dev/stdout is another file to each process"),
+        ("gcc -MMD -MF/dev/stderr -c a.c", "/dev/stderr is another file"),
+        ("gcc -Wp,-MMD,/dev/stdout -c a.c", "another file"),
+        ("gcc -Wp,-include,/dev/fd/3 -c a.c", "another file"),
+        ("gcc -Wp,-imacros/dev/fd/3 -c a.c", "another file"),
+        ("gcc -Xpreprocessor -MD -Xpreprocessor /proc/self/fd/1 -c a.c", "another file"),
+        ("gcc -include /dev/fd/63 -c a.c", "another file"),
+        ("gcc --include=/dev/fd/63 -c a.c", "another file"),
+        ("gcc -imacros /dev/fd/63 -c a.c", "another file"),
         ("gcc -E a.c", "only preprocesses"),
         ("gcc -M a.c", "only lists dependencies"),
         ("gcc -MM a.c", "only lists dependencies"),
@@ -232,6 +242,15 @@ def test_where_gcc_reads_comments(warnings: str, level: int) -> None:
     assert found.fallthrough == level
     assert "-C" not in found.preprocess
     assert compile_of(f"clang {warnings} -c a.c", clang=True).fallthrough == 0
+
+
+def test_all_files_that_a_command_names_are_known() -> None:
+    found = compile_of(
+        "gcc -include a.h -imacrosb.h --include=c.h -MD -MF d -Wp,-include,e.h,-MMD,f -Xpreprocessor -imacrosg.h"
+        " -T script -I inc -c a.c -o x.o"
+    )
+    assert set(found.files) == {"a.h", "b.h", "c.h", "d", "e.h", "f", "g.h", "a.c", "x.o"}
+    assert "/dev/null" in compile_of("gcc -include /dev/null -MF /dev/null -c a.c").files
 
 
 def test_names_that_are_not_utf_8_stay_here() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,18 @@ def test_a_file_that_includes_itself_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "loop").write_text("@loop")
     with pytest.raises(ResponseFileError, match="include itself"):
         expand(["@loop"], str(tmp_path))
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("@pipe", "@/dev/stdin", "@/proc/self/fd/0"):
+        with pytest.raises(ResponseFileError, match="only once"):
+            expand([name], str(tmp_path))
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(17 << 20)
+    with pytest.raises(ResponseFileError, match="larger than 16 MiB"):
+        expand(["@large"], str(tmp_path))

@@ -26,7 +26,7 @@ def made(options: str = "-c", identity: Identity = GCC, head: bytes = MARKED, **
     request = pb.CompileRequest(**fields)  # type: ignore[arg-type]
     checked = arguments.check(options.split(), clang=identity is CLANG)
     program = Program("cc", "/usr/bin/cc", "/usr/bin/cc")
-    return plan.make(request, checked, Language.C, program, identity, head, "/job/w")
+    return plan.make(request, checked, Language(request.language or Language.C), program, identity, head, "/job/w")
 
 
 def test_the_input_is_named_so_that_its_name_shows_right() -> None:
@@ -35,6 +35,16 @@ def test_the_input_is_named_so_that_its_name_shows_right() -> None:
     assert made(inputFile=pb.File(name="hello.i")).input_name == "hello.i"
     assert made().argv[-6:] == ("-x", "cpp-output", "-c", "hello.i", "-o", "hello.o")
     assert made("-S").argv[-6:] == ("-x", "cpp-output", "-S", "hello.i", "-o", "hello.s")
+
+
+def test_objective_c_is_compiled_with_the_options_of_a_local_compile() -> None:
+    assert made("-x objective-c -c", language=Language.OBJECTIVE_C).argv[-7:] == (
+        *("-fpreprocessed", "-x", "objective-c"),
+        *("-c", "hello.mi", "-o", "hello.o"),
+    )
+    clang = made("-x objective-c -c", CLANG, language=Language.OBJECTIVE_C).argv
+    assert "objective-c-cpp-output" in clang
+    assert "-fpreprocessed" not in clang
 
 
 def test_gcc_is_told_the_directory_unless_the_text_says_it() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
-from distplusplus.server.slots import Reservation, SlotTable, Waiter
+from distplusplus.server.slots import Caller, Reservation, SlotTable, Waiter
 
 
 class Clock:
@@ -24,15 +26,19 @@ def table(slots: int = 2, timeout_s: float = 1.0) -> tuple[SlotTable, Clock]:
     return SlotTable(lambda: slots, timeout_s, max_waiters=3, clock=clock), clock
 
 
+def who(user: str, peer: str, origin: str = "here") -> Caller:
+    return Caller(user, origin, peer)
+
+
 def reason(refused: pytest.ExceptionInfo[CallRefused]) -> str:
     return pb.Refusal.Reason.Name(refused.value.reason)
 
 
 def test_a_slot_is_reserved_used_and_freed() -> None:
     slots, _ = table(1)
-    reservation = slots.reserve("u", "p")
+    reservation = slots.reserve(who("u", "p"))
     with pytest.raises(CallRefused) as refused:
-        slots.reserve("u", "p")
+        slots.reserve(who("u", "p"))
     assert reason(refused) == "FULL"
     assert slots.use(reservation.uuid) is reservation
     with pytest.raises(CallRefused) as refused:
@@ -45,9 +51,9 @@ def test_a_slot_is_reserved_used_and_freed() -> None:
 
 def test_expiry_is_neither_early_nor_forgotten() -> None:
     slots, clock = table()
-    first = slots.reserve("u", "p")
+    first = slots.reserve(who("u", "p"))
     clock.now_s = 0.6
-    second = slots.reserve("u", "p")
+    second = slots.reserve(who("u", "p"))
     clock.now_s = 0.999
     assert slots.expire() == pytest.approx(1.0)
     assert slots.taken == 2
@@ -64,10 +70,10 @@ def test_expiry_is_neither_early_nor_forgotten() -> None:
 
 def test_an_upload_holds_one_reservation_of_its_connection() -> None:
     slots, clock = table(3)
-    held = slots.reserve("u", "p")
-    other = slots.reserve("u", "p")
-    elsewhere = slots.reserve("u", "q")
-    slots.upload_begins("p")
+    held = slots.reserve(who("u", "p"))
+    other = slots.reserve(who("u", "p"))
+    elsewhere = slots.reserve(who("u", "q"))
+    assert slots.upload_begins("p")
     clock.now_s = 5
     assert slots.expire() is None
     assert list(slots.reserved) == [held.uuid]
@@ -82,18 +88,18 @@ def test_an_upload_holds_one_reservation_of_its_connection() -> None:
 def test_waiting_is_fair_between_users() -> None:
     slots, _ = table(1)
     slots.max_waiters = 100
-    running = slots.use(slots.reserve("x", "p").uuid)
+    running = slots.use(slots.reserve(who("x", "p")).uuid)
     order: list[str] = []
     granted: list[Reservation] = []
 
     def grant(reservation: Reservation) -> None:
-        order.append(reservation.user)
+        order.append(reservation.caller.user)
         granted.append(reservation)
 
     for user in ["many"] * 4 + ["few", "few", "one"]:
-        slots.wait(Waiter(user, "p", grant))
+        slots.wait(Waiter(who(user, "p"), grant))
     with pytest.raises(CallRefused):
-        slots.reserve("late", "p")  # does not overtake those who wait
+        slots.reserve(who("late", "p"))  # does not overtake those who wait
     for _ in range(7):
         slots.release(running)
         running = slots.use(granted[-1].uuid)
@@ -102,10 +108,10 @@ def test_waiting_is_fair_between_users() -> None:
 
 def test_a_user_who_holds_slots_comes_after_one_who_holds_none() -> None:
     slots, _ = table(2)
-    first, second = (slots.use(slots.reserve("greedy", "p").uuid) for _ in range(2))
+    first, second = (slots.use(slots.reserve(who("greedy", "p")).uuid) for _ in range(2))
     order: list[str] = []
     for user in ("greedy", "modest"):
-        slots.wait(Waiter(user, "p", lambda reservation: order.append(reservation.user)))
+        slots.wait(Waiter(who(user, "p"), lambda reservation: order.append(reservation.caller.user)))
     slots.release(first)
     assert order == ["modest"]
     slots.release(second)
@@ -114,40 +120,40 @@ def test_a_user_who_holds_slots_comes_after_one_who_holds_none() -> None:
 
 def test_a_slot_is_handed_on_to_the_next_job_of_its_connection() -> None:
     slots, clock = table(1)
-    running = slots.use(slots.reserve("u", "p").uuid)
+    running = slots.use(slots.reserve(who("u", "p")).uuid)
     clock.now_s = 5.0
     granted: list[Reservation] = []
-    slots.wait(Waiter("u", "p", granted.append))
+    slots.wait(Waiter(who("u", "p"), granted.append))
     following = slots.hand_on(running)
     assert following is not None
-    assert (following.user, following.peer, following.due_s, granted) == ("u", "p", 6.0, [])
+    assert (following.caller.user, following.caller.peer, following.due_s, granted) == ("u", "p", 6.0, [])
     slots.release(slots.use(following.uuid))
-    assert [reservation.peer for reservation in granted] == ["p"]
+    assert [reservation.caller.peer for reservation in granted] == ["p"]
 
 
 @pytest.mark.parametrize(("user", "peer"), [("other", "q"), ("u", "q")])
 def test_a_slot_is_not_handed_on_past_those_who_hold_no_more(user: str, peer: str) -> None:
     slots, _ = table(1)
-    running = slots.use(slots.reserve("u", "p").uuid)
+    running = slots.use(slots.reserve(who("u", "p")).uuid)
     granted: list[Reservation] = []
-    slots.wait(Waiter(user, peer, granted.append))
+    slots.wait(Waiter(who(user, peer), granted.append))
     assert slots.hand_on(running) is None
-    assert [reservation.peer for reservation in granted] == [peer]
+    assert [reservation.caller.peer for reservation in granted] == [peer]
 
 
 def test_a_slot_is_handed_on_before_a_user_who_holds_more() -> None:
     slots, _ = table(3)
-    running = slots.use(slots.reserve("modest", "p").uuid)
+    running = slots.use(slots.reserve(who("modest", "p")).uuid)
     for _ in range(2):
-        slots.reserve("greedy", "q")
-    slots.wait(Waiter("greedy", "q", lambda _: None))
+        slots.reserve(who("greedy", "q"))
+    slots.wait(Waiter(who("greedy", "q"), lambda _: None))
     assert slots.hand_on(running) is not None
 
 
 def test_a_slot_that_went_with_the_memory_is_not_handed_on() -> None:
     limit = [1]
     slots = SlotTable(lambda: limit[0], 1.0)
-    running = slots.use(slots.reserve("u", "p").uuid)
+    running = slots.use(slots.reserve(who("u", "p")).uuid)
     limit[0] = 0
     assert slots.hand_on(running) is None
     assert slots.taken == 0
@@ -155,8 +161,8 @@ def test_a_slot_that_went_with_the_memory_is_not_handed_on() -> None:
 
 def test_too_many_wait() -> None:
     slots, _ = table(1)
-    slots.reserve("u", "p")
-    waiters = [Waiter("u", "p", lambda _: None) for _ in range(4)]
+    slots.reserve(who("u", "p"))
+    waiters = [Waiter(who("u", "p"), lambda _: None) for _ in range(4)]
     for waiter in waiters[:3]:
         slots.wait(waiter)
     with pytest.raises(CallRefused) as refused:
@@ -165,6 +171,123 @@ def test_too_many_wait() -> None:
     slots.leave(waiters[0])
     slots.leave(waiters[0])
     assert slots.waiting == 2
+
+
+def queue_of(slots: SlotTable, *callers: Caller) -> tuple[list[str], list[Caller]]:
+    """Has the callers wait. Returns the users in the order of their turns, and those that are displaced."""
+    order: list[str] = []
+    displaced: list[Caller] = []
+    for caller in callers:
+        slots.wait(Waiter(caller, lambda given: order.append(given.caller.user), partial(displaced.append, caller)))
+    return order, displaced
+
+
+def test_an_origin_that_invents_users_takes_no_turn_from_another() -> None:
+    slots, _ = table(1)
+    slots.max_waiters = 100
+    slots.reserve(who("x", "p"))
+    invented = [who(f"user {number}", "p", "hostile") for number in range(20)]
+    order, _ = queue_of(slots, *invented, who("a", "q", "polite"), who("b", "q", "polite"))
+    for _ in range(6):
+        slots.cancel(next(iter(slots.reserved.values())))
+    assert order == ["user 0", "a", "user 1", "b", "user 2", "user 3"]
+
+
+def test_slots_are_counted_by_origin_before_users() -> None:
+    slots, _ = table(3)
+    for number in range(3):
+        slots.use(slots.reserve(who(f"user {number}", "p", "hostile")).uuid)
+    order, _ = queue_of(slots, who("fresh", "p", "hostile"), who("a", "q", "polite"))
+    slots.release(Reservation("", who("user 0", "p", "hostile"), 0))
+    assert order == ["a"]
+
+
+def test_a_full_queue_has_a_place_for_who_has_fewer_there() -> None:
+    slots, _ = table(1)
+    slots.reserve(who("x", "p"))
+    _, displaced = queue_of(slots, *[who("many", f"p{number}", "hostile") for number in range(3)])
+    queue_of(slots, who("few", "q", "polite"))
+    assert [caller.peer for caller in displaced] == ["p2"]
+    with pytest.raises(CallRefused, match="3 calls wait") as refused:
+        queue_of(slots, who("few", "q", "polite"))
+    assert reason(refused) == "QUEUE_FULL"
+    with pytest.raises(CallRefused):
+        queue_of(slots, who("many", "p", "hostile"))
+    assert slots.waiting == 3
+
+
+def test_a_full_queue_has_a_place_for_another_user_of_the_same_origin() -> None:
+    slots, _ = table(1)
+    slots.reserve(who("x", "p"))
+    _, displaced = queue_of(slots, *[who("many", "p") for _ in range(3)])
+    queue_of(slots, who("few", "q"))
+    assert len(displaced) == 1
+
+
+def test_an_upload_without_a_reservation_of_its_connection_holds_none() -> None:
+    slots, clock = table(3)
+    assert not slots.upload_begins("p")
+    slots.reserve(who("u", "p"))
+    assert slots.upload_begins("p")
+    assert not slots.upload_begins("p")
+    assert slots.uploading == 1
+    clock.now_s = 5
+    slots.expire()
+    assert slots.taken == 1
+
+
+def test_an_upload_that_takes_long_gives_its_slot_to_those_who_wait() -> None:
+    slots, clock = table(1)
+    slow = slots.reserve(who("slow", "p"))
+    assert slots.upload_begins("p")
+    clock.now_s = 3.5
+    order, _ = queue_of(slots, who("waits", "q"))
+    assert order == []
+    clock.now_s = 4.0
+    slots.grant_free()
+    assert order == ["waits"]
+    assert slots.use_parked(slow.uuid) == slow.caller
+    assert slots.use_parked(slow.uuid) is None
+    with pytest.raises(CallRefused, match="used before"):
+        slots.use(slow.uuid)
+    assert slots.taken == 1
+
+
+def test_an_upload_that_takes_long_keeps_its_slot_while_nobody_waits() -> None:
+    slots, clock = table(1)
+    slow = slots.reserve(who("slow", "p"))
+    slots.upload_begins("p")
+    clock.now_s = 100.0
+    slots.expire()
+    slots.grant_free()
+    assert slots.use(slow.uuid) is slow
+
+
+def test_an_origin_parks_no_more_jobs_than_there_are_slots() -> None:
+    slots, clock = table(1)
+    slots.max_waiters = 10
+    given = [slots.reserve(who("slow", "p"))]
+    for number in range(1, 3):
+        assert slots.upload_begins("p")
+        slots.wait(Waiter(who("slow", "p"), given.append))
+        clock.now_s = number * 10.0
+        slots.grant_free()
+    assert list(slots.parked) == [given[0].uuid]
+    with pytest.raises(CallRefused, match="expired"):
+        slots.use(given[1].uuid)
+
+
+def test_a_parked_job_whose_upload_ends_unused_is_forgotten() -> None:
+    slots, clock = table(1)
+    slow = slots.reserve(who("slow", "p"))
+    slots.upload_begins("p")
+    clock.now_s = 4.0
+    queue_of(slots, who("waits", "q"))
+    slots.upload_ends("p")
+    slots.expire()
+    assert not slots.parked
+    with pytest.raises(CallRefused, match="expired"):
+        slots.use(slow.uuid)
 
 
 EVENTS = st.lists(
@@ -187,7 +310,7 @@ def test_no_order_of_events_breaks_the_count(events: list[tuple[str, int]]) -> N
         user = "abc"[number % 3]
         try:
             if event == "reserve":
-                known.append(slots.reserve(user, user))
+                known.append(slots.reserve(who(user, user)))
             elif event == "use" and known:
                 running.append(slots.use(known[number % len(known)].uuid))
             elif event == "release" and running:
@@ -201,13 +324,13 @@ def test_no_order_of_events_breaks_the_count(events: list[tuple[str, int]]) -> N
                 clock.now_s += number / 4
                 slots.expire()
             elif event == "wait":
-                waiters.append(Waiter(user, user, known.append))
+                waiters.append(Waiter(who(user, user), known.append))
                 slots.wait(waiters[-1])
             elif event == "leave" and waiters:
                 slots.leave(waiters[number % len(waiters)])
             elif event == "begin":
-                uploads.append(user)
-                slots.upload_begins(user)
+                if slots.upload_begins(user):
+                    uploads.append(user)
             elif event == "end" and uploads:
                 slots.upload_ends(uploads.pop())
         except CallRefused:
