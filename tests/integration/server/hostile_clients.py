@@ -18,65 +18,55 @@ import grpc
 
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
-from tests.integration.server.harness import HELLO, Client, SlowLink, endless
+from tests.integration.server.harness import ENDLESS, ENDLESS_OPTIONS, HELLO, Client, SlowLink
 
 Attack = Callable[[Client, str, threading.Event], None]
 
 SOURCE = "127.0.0.9"
 _MIB = 1 << 20
 _FAST_BYTES_PER_S = 1 << 40
-_CALL_S = 20
+_CALL_S = 10
 _IDLE_CONNECTIONS, _WAITING_CALLS = 100, 100
 
 
 @contextlib.contextmanager
-def neighbour(address: str) -> Iterator[Client]:
+def neighbour(address: str, bytes_per_s: int = _FAST_BYTES_PER_S) -> Iterator[Client]:
     """A client at SOURCE."""
-    with SlowLink(address, _FAST_BYTES_PER_S, SOURCE) as link:
+    with contextlib.ExitStack() as stack, SlowLink(address, bytes_per_s, SOURCE) as link:
         client = Client(link)
-        try:
-            yield client
-        finally:
-            client.channel.close()
+        # When the link has gone: closing a channel waits until what is being sent has left it.
+        stack.callback(client.channel.close)
+        yield client
 
 
 def vanish(client: Client, _: str, stop: threading.Event) -> None:
     """Goes away while its job runs."""
-    call = client.distribute.future(endless(client), timeout=60)
+    call = client.distribute.future(_job(client, ENDLESS, "endless.cc", "g++", ENDLESS_OPTIONS), timeout=_CALL_S)
     stop.wait(random.uniform(0, 0.3))
     client.channel.close()
     call.cancel()
 
 
 def send_rubbish(client: Client, _: str, __: threading.Event) -> None:
-    good = client.request(HELLO).SerializeToString()
+    good = _job(client).SerializeToString()
     position = random.randrange(len(good))
     bad = good[:position] + os.urandom(random.randrange(1, 8)) + good[position + random.randrange(4) :]
     _raw(client, "CompilationServer/Distribute")(bad, timeout=_CALL_S)
 
 
-def be_slow(_: Client, address: str, __: threading.Event) -> None:
-    with SlowLink(address, 60_000, SOURCE) as link:
-        slow = Client(link)
-        try:
-            file = pb.File(name="a.c", content=HELLO + b"\n" * 30_000)
-            slow.distribute(slow.request(inputFile=file), timeout=30)
-        finally:
-            slow.channel.close()
+def be_slow(client: Client, address: str, __: threading.Event) -> None:
+    """Uploads 30 KB in half a second."""
+    job = _job(client, inputFile=pb.File(name="a.c", content=HELLO + b"\n" * 30_000))
+    with neighbour(address, 60_000) as slow:
+        slow.distribute(job, timeout=_CALL_S)
 
 
-def stall_an_upload(_: Client, address: str, stop: threading.Event) -> None:
+def stall_an_upload(client: Client, address: str, stop: threading.Event) -> None:
     """Sends the first of 8 MiB, and then nearly nothing."""
-    with SlowLink(address, 4_000, SOURCE) as link:
-        stalled = Client(link)
-        try:
-            call = stalled.distribute.future(
-                stalled.request(inputFile=pb.File(name="a.c", content=bytes(8 * _MIB))), timeout=_CALL_S
-            )
-            stop.wait(2)
-            call.cancel()
-        finally:
-            stalled.channel.close()
+    job = _job(client, inputFile=pb.File(name="a.c", content=bytes(8 * _MIB)))
+    with neighbour(address, 4_000) as stalled:
+        stalled.distribute.future(job, timeout=_CALL_S)
+        stop.wait(2)
 
 
 def only_reserve(client: Client, _: str, __: threading.Event) -> None:
@@ -102,17 +92,17 @@ def keep_idle_connections(_client: Client, address: str, stop: threading.Event) 
 
 
 def send_a_bomb(client: Client, _: str, __: threading.Event) -> None:
-    client.compile(inputFile=pb.File(name="a.c", compressionType=pb.zstd, content=_bomb()))
+    _compile(client, inputFile=pb.File(name="a.c", compressionType=pb.zstd, content=_bomb()))
 
 
 def send_empty_blocks(client: Client, _: str, __: threading.Event) -> None:
     content = bytes.fromhex("28b52ffd0058") + bytes(3) * _MIB + bytes.fromhex("010000")
-    client.compile(inputFile=pb.File(name="a.c", compressionType=pb.zstd, content=content))
+    _compile(client, inputFile=pb.File(name="a.c", compressionType=pb.zstd, content=content))
 
 
 def name_many_files(client: Client, _: str, __: threading.Event) -> None:
     """A text whose line markers name 100,000 files, which coverage by clang would need."""
-    client.compile(_markers(), "a.c", "clang", ["-c", "--coverage"], furtherOutputs=True, cwd="/x")
+    _compile(client, _markers(), "a.c", "clang", ["-c", "--coverage"], furtherOutputs=True, cwd="/x")
 
 
 def send_gzip(client: Client, _: str, __: threading.Event) -> None:
@@ -124,6 +114,16 @@ ATTACKS: tuple[Attack, ...] = (
     *(vanish, send_rubbish, be_slow, stall_an_upload, only_reserve, flood_with_waiting_calls, keep_idle_connections),
     *(send_a_bomb, send_empty_blocks, name_many_files, send_gzip),
 )
+
+
+def _job(client: Client, *arguments: Any, **fields: Any) -> pb.CompileRequest:
+    """As `Client.request`, but it waits only a second for a slot."""
+    fields["uuid"] = client.reserve(pb.Reservation(waitMs=1000), timeout=_CALL_S).uuid
+    return client.request(*arguments, **fields)
+
+
+def _compile(client: Client, *arguments: Any, **fields: Any) -> None:
+    client.distribute(_job(client, *arguments, **fields), timeout=_CALL_S)
 
 
 def _raw(client: Client, method: str) -> Any:

@@ -70,9 +70,9 @@ class Clients:
     def attack(self, attack: Attack) -> None:
         address = self.server.addresses[0]
         while not self.stop.is_set():
-            with neighbour(address) as client:
-                with contextlib.suppress(grpc.RpcError, OSError):  # refused, as it should be
-                    attack(client, address, self.stop)
+            # It is refused, as it should be.
+            with neighbour(address) as client, contextlib.suppress(grpc.RpcError, OSError):
+                attack(client, address, self.stop)
             self.attacks[attack.__name__] += 1
             self.stop.wait(_PAUSE_S)
 
