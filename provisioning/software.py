@@ -33,6 +33,13 @@ _DRIVER_DIR = os.path.join(_PROJECT_DIR, "driver")
 _PROJECT = os.path.join(_PROJECT_DIR, "pyproject.toml")
 # The project's packages that the server imports.
 _PACKAGES = ("distcc_common", "distplusplus", "distplusplus/compiler", "distplusplus/protocol", "distplusplus/server")
+# What lets a unit of the release before start the server, should an upgrade be cut off before it renders the unit.
+_OLD_NAME = (
+    "distcc_auto/__init__.py",
+    "distcc_auto/distplusplus/__init__.py",
+    "distcc_auto/distplusplus/server/__init__.py",
+    "distcc_auto/distplusplus/server/main.py",
+)
 _FETCH_S = 600
 _SEND_S = 600
 _CHUNK_BYTES = 1 << 20
@@ -120,6 +127,8 @@ def _sources() -> Iterator[tuple[str, str]]:
         for name in sorted(os.listdir(os.path.join(_DRIVER_DIR, package))):
             if name.endswith(".py"):
                 yield f"{package}/{name}", os.path.join(_DRIVER_DIR, package, name)
+    for file in _OLD_NAME:
+        yield file, os.path.join(_DRIVER_DIR, file)
 
 
 def is_current(host: Host, python: Python) -> bool:

@@ -52,7 +52,7 @@ def _drive(
     command: Sequence[str],
     options: DriverOptions,
     environ: Mapping[str, str],
-    configured: settings.Settings,
+    configured: settings.DriverSettings,
     reach: Reach,
 ) -> int:
     messages.trace(f"asking {len(configured.hosts)} hosts")
@@ -112,7 +112,11 @@ def _check_tools(command: Sequence[str], environ: Mapping[str, str], client: str
     try:
         process.find_command(client, environ)
     except CommandError:
-        how = "apt-get install distcc" if client == "distcc" else "pip install 'distcc-auto[distplusplus]'"
+        how = (
+            "apt-get install distcc"
+            if client == "distcc"
+            else "pip install 'distcc-auto[distplusplus]', with a C compiler"
+        )
         raise ConfigurationError(
             f"the {client} client is not in PATH; install it ({how}) or add its directory to PATH"
         ) from None

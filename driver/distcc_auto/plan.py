@@ -11,7 +11,7 @@ from distcc_common.errors import NoCapacityError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # both modules do I/O, which a plan must not
-    from distcc_auto.settings import Settings
+    from distcc_auto.settings import DriverSettings
     from distcc_common.limits import MemoryLimit
 
 # What one look for a free slot costs a waiting distcc client, per slot; and how much of a CPU all of them may take.
@@ -112,7 +112,7 @@ def rank(workers: Iterable[WorkerSlots]) -> tuple[WorkerSlots, ...]:
     return tuple(sorted(workers, key=key))
 
 
-def make_plan(workers: Sequence[WorkerSlots], settings: Settings, memory: MemoryLimit) -> Plan:
+def make_plan(workers: Sequence[WorkerSlots], settings: DriverSettings, memory: MemoryLimit) -> Plan:
     """The plan for these workers, and for this machine with `memory` available to the build.
 
     Raises NoCapacityError when there is no worker and no local job is allowed or fits in memory.
@@ -135,7 +135,7 @@ def make_plan(workers: Sequence[WorkerSlots], settings: Settings, memory: Memory
     return Plan((), local_jobs, reason, 0)
 
 
-def _fitting(wanted: int, settings: Settings, memory: MemoryLimit) -> tuple[int, str]:
+def _fitting(wanted: int, settings: DriverSettings, memory: MemoryLimit) -> tuple[int, str]:
     """How many of the wanted local jobs fit into the memory available here, and why that many."""
     reason = f"{wanted} wanted"
     if not settings.compiler_memory_mib:

@@ -29,7 +29,7 @@ _MAX_TIMEOUT_S = 3600.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class DriverSettings:
     """Every setting of the driver, checked."""
 
     hosts: tuple[hosts.HostSpec, ...]
@@ -60,7 +60,7 @@ _KEYS = (
 )
 
 
-def load(environ: Mapping[str, str], system_file: str = SYSTEM_FILE) -> Settings:
+def load(environ: Mapping[str, str], system_file: str = SYSTEM_FILE) -> DriverSettings:
     """The settings in force. Raises ConfigurationError that names the value and where it stands."""
     values = _collect(environ, system_file)
 
@@ -71,7 +71,7 @@ def load(environ: Mapping[str, str], system_file: str = SYSTEM_FILE) -> Settings
         return _read(values[key], config_files.seconds(_MAX_TIMEOUT_S)) if key in values else default_s
 
     own_cpus = limits.cpus().cpus
-    return Settings(
+    return DriverSettings(
         hosts=_hosts(values.get("HOSTS")),
         compiler_memory_mib=number("COMPILER_MEMORY", _DEFAULT_COMPILER_MEMORY_MIB, _MAX_MEMORY_MIB),
         early_local_jobs=number("EARLY_LOCAL_JOBS", 0, _MAX_JOBS),

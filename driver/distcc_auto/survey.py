@@ -13,7 +13,7 @@ from distcc_common import messages
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from distcc_auto.reach.protocol import Reach
-    from distcc_auto.settings import Settings
+    from distcc_auto.settings import DriverSettings
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Survey:
             yield f"{names}: {phase}: {cause} ({remedy}); building without {'it' if len(entries) == 1 else 'them'}"
 
 
-def take_survey(configured: Settings, reach: Reach) -> Survey:
+def take_survey(configured: DriverSettings, reach: Reach) -> Survey:
     """Asks all configured hosts what they can take."""
     workers, refused = [], []
     for answer in _ask(configured, reach):
@@ -60,7 +60,7 @@ def take_survey(configured: Settings, reach: Reach) -> Survey:
     return Survey(rank(workers), tuple(refused))
 
 
-def _ask(configured: Settings, reach: Reach) -> list[Answer]:
+def _ask(configured: DriverSettings, reach: Reach) -> list[Answer]:
     places = [reach.place(host) for host in configured.hosts]
     asked = [place for place in places if not isinstance(place, Refused)]
     with reach.watch(asked) as judge:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -287,6 +288,19 @@ def test_a_tunnel_reaches_nothing_but_the_two_ports(tunnel_only: Worker, key: st
 
     with tunnel(tunnel_only, key, "localhost:3634") as port:
         wait_until("the refusal", 15, lambda: is_denied(port))
+
+
+def test_a_compiler_reads_and_replaces_nothing_that_sshd_trusts(network: Network, key: str, tmp_path: Path) -> None:
+    with open(f"{key}.pub", encoding="ascii") as file:
+        environment = {"DISTCC_WORKER_ALLOW": "attached", "DISTCC_WORKER_SSH_KEYS": file.read()}
+    with network.worker(environment=environment) as worker:
+        state = "/var/lib/distcc-worker"
+        assert "PRIVATE KEY" in worker.run("cat", f"{state}/ssh_host_ed25519_key")
+        for file_there in ("ssh_host_ed25519_key", "sshd_config", "authorized_keys"):
+            done = compile_on(worker, str(tmp_path), f'__asm__(".incbin \\"{state}/{file_there}\\"");')
+            assert done.returncode != 0
+        assert compile_on(worker, str(tmp_path)).returncode == 0
+        assert b"Landlock" not in worker.container.logs()
 
 
 @pytest.mark.parametrize(

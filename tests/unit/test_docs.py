@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "driver" / "distcc_auto"
 MAN_PAGE = DOCS / "man" / "distcc-auto.1"
-PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "SECURITY.md", *DOCS.glob("*.md")])
 VARIABLES = [settings.PREFIX + key for key in settings._KEYS]
 
 

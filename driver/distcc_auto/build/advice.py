@@ -60,14 +60,14 @@ def _ccache_runs_distcc_twice(tree: BuildTree) -> Iterator[str]:
 
 
 def _lost_files(tree: BuildTree) -> Iterator[str]:
-    words = set(tree.makefile.replace("$", " ").split())
-    if words & {"-MD", "-MMD"} and not ("-MF" in tree.makefile and words & {"-MT", "-MQ"}):
+    options = tree.makefile_options
+    if options & {"-MD", "-MMD"} and not ("-MF" in options and options & {"-MT", "-MQ"}):
         yield (
             f"the Makefile in {tree.directory} has -MD or -MMD without -MF and -MT: distcc then writes ./SOURCE.d "
             f"about SOURCE.o, whatever -o says; add -MF $(@:.o=.d) -MT $@, or changed headers go unnoticed ({_PAGE})"
         )
     for option, kind in (("-gsplit-dwarf", ".dwo"), ("-fstack-usage", ".su")):
-        if option in words | _words(tree) | set(tree.flags):
+        if option in options | _words(tree) | set(tree.flags):
             yield f"{option}: a distccd does not send {kind} files back, so they will be missing ({_PAGE})"
 
 

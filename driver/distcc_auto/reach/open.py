@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from distcc_auto.answers import Answer, Refused
     from distcc_auto.reach.protocol import Judge, Reach
-    from distcc_auto.settings import Settings
+    from distcc_auto.settings import DriverSettings
 
 
 class Opened:
@@ -42,7 +42,7 @@ class Opened:
 
 
 @contextlib.contextmanager
-def open_reach(configured: Settings, environ: Mapping[str, str]) -> Iterator[Reach]:
+def open_reach(configured: DriverSettings, environ: Mapping[str, str]) -> Iterator[Reach]:
     """Tunnels to the ssh:// hosts and a bridge to the grpc:// hosts, up until the block ends.
 
     Raises ConfigurationError when every host needs an extra that is not installed.

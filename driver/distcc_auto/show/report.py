@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from distcc_auto.answers import Ready
 from distcc_auto.plan import Plan
 from distcc_auto.probe import probe
-from distcc_auto.settings import Settings
+from distcc_auto.settings import DriverSettings
 
 
-def what_ran_where(plan: Plan, configured: Settings) -> Iterator[str]:
+def what_ran_where(plan: Plan, configured: DriverSettings) -> Iterator[str]:
     """One line for each worker, from its `dcc_compile_ok` before and after. Jobs of other clients count, too."""
     hosts = [entry.worker.host for entry in plan.workers]
     after = probe(hosts, configured.connect_timeout_s, configured.answer_timeout_s)

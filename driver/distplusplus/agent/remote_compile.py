@@ -266,20 +266,27 @@ def _recorded_directory(link: LauncherLink, request: Request) -> str:
 
 
 async def reserve_and_send(
-    scheduler: Scheduler, job: Job, prepared: PreparedCompile
+    scheduler: Scheduler, job: Job, prepared: PreparedCompile, patience_s: float | None = None
 ) -> tuple[RemoteWorker, pb.CompileAnswer]:
-    """Tries one worker after the other until one answers. Raises NoWorkerError."""
+    """Tries one worker after the other until one answers. Waits at most `patience_s` for each slot.
+
+    Raises NoWorkerError.
+    """
     for _ in range(_MAX_ATTEMPTS):
-        async with scheduler.reservation(job) as reservation:
-            worker = reservation.worker
-            try:
-                return worker, await reservation.run(prepared)
-            except WorkerFullError:
-                pass  # the reservation had run out
-            except WorkerLostError as error:
-                job.tell_loss(worker, error)
-            except JobRefusedError as error:
-                job.refused_by[worker] = str(error)
+        try:
+            async with asyncio.timeout(patience_s) as waiting, scheduler.reservation(job) as reservation:
+                waiting.reschedule(None)
+                worker = reservation.worker
+                try:
+                    return worker, await reservation.run(prepared)
+                except WorkerFullError:
+                    pass  # the reservation had run out
+                except WorkerLostError as error:
+                    job.tell_loss(worker, error)
+                except JobRefusedError as error:
+                    job.refused_by[worker] = str(error)
+        except TimeoutError:
+            raise NoWorkerError(f"no slot became free within {patience_s:g} s", refused=True) from None
     raise NoWorkerError(f"{_MAX_ATTEMPTS} attempts failed, the last on {worker.name}", refused=True)
 
 

@@ -15,7 +15,8 @@ from distplusplus.agent.local_compilers import LocalCompiler, LocalCompilers, Un
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.preprocess import preprocessed
 from distplusplus.agent.remote_compile import reserve_and_send
-from distplusplus.agent.servers.protocol import Mismatch, PreparedCompile, RemoteWorker, WorkerLostError
+from distplusplus.agent.servers.grpc_worker import GrpcWorker
+from distplusplus.agent.servers.protocol import Mismatch, PreparedCompile, WorkerLostError
 from distplusplus.agent.servers.reservations import Job
 from distplusplus.agent.servers.scheduler import NoWorkerError, Scheduler
 from distplusplus.bridge import distcc_command, local_run
@@ -29,6 +30,9 @@ from distplusplus.protocol import distplusplus_pb2 as pb
 
 _CHUNK_BYTES = 256 * 1024
 _MAX_OBJECT_BYTES = 1 << 30
+# A server of the first implementation has no queue. Its own clients ask it again and again without a pause, so beside
+# them others may never get a slot; they give up after as long.
+_PATIENCE_S = 10.0
 
 
 class StaysLocalError(Exception):
@@ -47,7 +51,7 @@ class NoAnswerError(Exception):
 class Context:
     """What the jobs that distcc gives to one worker share. `tell` shows the user a message."""
 
-    worker: RemoteWorker
+    worker: GrpcWorker
     settings: Settings  # which name this worker alone
     all_workers: Settings
     scheduler: Scheduler
@@ -190,11 +194,12 @@ class _BridgeJob:
         context = self._context
         worker, compiler = context.worker, prepared.compiler
         job = Job(compiler, context.settings, self._notice, command=prepared.command)
+        patience_s = None if worker.extended else _PATIENCE_S
         try:
             found = await worker.find_compiler(compiler, context.settings)
             if isinstance(found, Mismatch):
                 raise NoWorkerError(f"{worker.name}: {found.reason}", refused=True)
-            return (await reserve_and_send(context.scheduler, job, prepared))[1]
+            return (await reserve_and_send(context.scheduler, job, prepared, patience_s))[1]
         except WorkerLostError as error:
             raise NoAnswerError(f"{error}; its jobs go elsewhere") from None
         except NoWorkerError as error:
@@ -205,7 +210,7 @@ class _BridgeJob:
             job = Job(
                 compiler, context.all_workers, self._notice, command=prepared.command, refused_by={worker: reason}
             )
-            return (await reserve_and_send(context.scheduler, job, prepared))[1]
+            return (await reserve_and_send(context.scheduler, job, prepared, patience_s))[1]
         except NoWorkerError:
             raise StaysLocalError(reason, told=True) from None
 

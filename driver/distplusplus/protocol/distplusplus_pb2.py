@@ -24,59 +24,59 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(distplusplus/protocol/distplusplus.proto\x12\x0c\x64istplusplus\"]\n\x04\x46ile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\x0f\x63ompressionType\x18\x02 \x01(\x0e\x32\x1d.distplusplus.CompressionType\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"^\n\x0bServerQuery\x12\x10\n\x08\x63ompiler\x18\x01 \x01(\t\x12=\n\x16\x64\x65siredCompressionType\x18\x02 \x01(\x0e\x32\x1d.distplusplus.CompressionType\"\x80\x02\n\x0bQueryAnswer\x12\x19\n\x11\x63ompilerSupported\x18\x01 \x01(\x08\x12 \n\x18\x63ompressionTypeSupported\x18\x02 \x01(\x08\x12\x13\n\x0b\x63urrentLoad\x18\x03 \x01(\r\x12\x0f\n\x07maxJobs\x18\x04 \x01(\x04\x12\x30\n\x10\x63ompilerIdentity\x18\x64 \x01(\x0b\x32\x16.distplusplus.Compiler\x12(\n\x08\x63\x61pacity\x18\x65 \x01(\x0b\x32\x16.distplusplus.Capacity\x12\x32\n\x07\x66\x65\x61ture\x18\x66 \x03(\x0e\x32!.distplusplus.Description.Feature\"\xaa\x01\n\x08\x43ompiler\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x06\x66\x61mily\x18\x02 \x01(\x0e\x32\x1d.distplusplus.Compiler.Family\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\"0\n\x06\x46\x61mily\x12\x12\n\x0eUNKNOWN_FAMILY\x10\x00\x12\x07\n\x03GCC\x10\x01\x12\t\n\x05\x43LANG\x10\x02\"\xf5\x01\n\x08\x43\x61pacity\x12\x0c\n\x04\x63pus\x18\x01 \x01(\r\x12\x15\n\rfreeMemoryMib\x18\x02 \x01(\x04\x12\r\n\x05slots\x18\x03 \x01(\r\x12\x13\n\x0bslotsReason\x18\x04 \x01(\t\x12\x13\n\x0brunningJobs\x18\x05 \x01(\r\x12\x15\n\rreservedSlots\x18\x06 \x01(\r\x12\x1a\n\x12queuedReservations\x18\x07 \x01(\r\x12\x10\n\x08\x64raining\x18\x08 \x01(\x08\x12\x1c\n\x14reservationTimeoutMs\x18\t \x01(\r\x12\x15\n\rmaxInputBytes\x18\n \x01(\x04\x12\x11\n\tmaxWaitMs\x18\x0b \x01(\r\"+\n\x0bReservation\x12\x0e\n\x06waitMs\x18\x64 \x01(\r\x12\x0c\n\x04user\x18\x65 \x01(\t\"e\n\x11ReservationAnswer\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x11\n\x04uuid\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\ttimeoutMs\x18\x64 \x01(\r\x12\x10\n\x08waitedMs\x18\x65 \x01(\rB\x07\n\x05_uuid\"\xdd\x02\n\x0e\x43ompileRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x10\n\x08\x63ompiler\x18\x02 \x01(\t\x12%\n\tinputFile\x18\x03 \x01(\x0b\x32\x12.distplusplus.File\x12\x0b\n\x03\x63wd\x18\x04 \x01(\t\x12\x10\n\x08\x61rgument\x18\x05 \x03(\t\x12\x12\n\noutputName\x18\x64 \x01(\t\x12\x16\n\x0e\x66urtherOutputs\x18\x65 \x01(\x08\x12\x30\n\x0c\x66urtherInput\x18\x66 \x03(\x0b\x32\x1a.distplusplus.FurtherInput\x12(\n\x08language\x18g \x01(\x0e\x32\x16.distplusplus.Language\x12\x30\n\x10\x65xpectedCompiler\x18h \x01(\x0b\x32\x16.distplusplus.Compiler\x12\x13\n\x0breserveNext\x18i \x01(\x08\x12\x16\n\x0e\x64irectivesOnly\x18j \x01(\x08\"\x87\x01\n\x0c\x46urtherInput\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.distplusplus.FurtherInput.Kind\x12 \n\x04\x66ile\x18\x02 \x01(\x0b\x32\x12.distplusplus.File\"&\n\x04Kind\x12\x11\n\rUNKNOWN_INPUT\x10\x00\x12\x0b\n\x07PROFILE\x10\x01\"\xa0\x02\n\rCompileAnswer\x12\x12\n\nreturnCode\x18\x01 \x01(\x05\x12\x0e\n\x06stdout\x18\x02 \x01(\t\x12\x0e\n\x06stderr\x18\x03 \x01(\t\x12+\n\noutputFile\x18\x04 \x01(\x0b\x32\x12.distplusplus.FileH\x00\x88\x01\x01\x12\x13\n\x0b\x63urrentLoad\x18\x05 \x01(\r\x12\x32\n\rfurtherOutput\x18\x64 \x03(\x0b\x32\x1b.distplusplus.FurtherOutput\x12\'\n\x06report\x18\x65 \x01(\x0b\x32\x17.distplusplus.JobReport\x12-\n\x04next\x18\x66 \x01(\x0b\x32\x1f.distplusplus.ReservationAnswerB\r\n\x0b_outputFile\"\xd9\x01\n\rFurtherOutput\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .distplusplus.FurtherOutput.Kind\x12 \n\x04\x66ile\x18\x02 \x01(\x0b\x32\x12.distplusplus.File\"v\n\x04Kind\x12\x12\n\x0eUNKNOWN_OUTPUT\x10\x00\x12\x07\n\x03\x44WO\x10\x01\x12\x08\n\x04GCNO\x10\x02\x12\x0f\n\x0bSTACK_USAGE\x10\x03\x12\r\n\tCALLGRAPH\x10\x04\x12\x17\n\x13OPTIMIZATION_RECORD\x10\x05\x12\x0e\n\nTIME_TRACE\x10\x06\"\x90\x01\n\tJobReport\x12\x11\n\tprepareMs\x18\x01 \x01(\r\x12\x11\n\tcompileMs\x18\x02 \x01(\r\x12\x12\n\ntransferMs\x18\x03 \x01(\r\x12\x11\n\tuserCpuMs\x18\x04 \x01(\r\x12\x13\n\x0bsystemCpuMs\x18\x05 \x01(\r\x12\x11\n\tmaxRssKib\x18\x06 \x01(\x04\x12\x0e\n\x06signal\x18\x07 \x01(\r\"\xa3\x05\n\x07Refusal\x12,\n\x06reason\x18\x01 \x01(\x0e\x32\x1c.distplusplus.Refusal.Reason\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x11\n\ttransient\x18\x03 \x01(\x08\x12\x14\n\x0cretryAfterMs\x18\x04 \x01(\r\"\xaf\x04\n\x06Reason\x12\x12\n\x0eUNKNOWN_REASON\x10\x00\x12\x08\n\x04\x46ULL\x10\x01\x12\x0e\n\nQUEUE_FULL\x10\x02\x12\x0c\n\x08\x44RAINING\x10\x03\x12\x17\n\x13UNKNOWN_RESERVATION\x10\x04\x12\x17\n\x13\x45XPIRED_RESERVATION\x10\x05\x12\x14\n\x10USED_RESERVATION\x10\x06\x12\x18\n\x14\x43OMPILER_NOT_ALLOWED\x10\x07\x12\x15\n\x11\x43OMPILER_MISMATCH\x10\x08\x12\x18\n\x14\x41RGUMENT_NOT_ALLOWED\x10\t\x12\x11\n\rNOT_A_COMPILE\x10\n\x12\x0c\n\x08\x42\x41\x44_NAME\x10\x0b\x12\x17\n\x13UNKNOWN_COMPRESSION\x10\x0c\x12\r\n\tBAD_FRAME\x10\r\x12\x13\n\x0fINPUT_TOO_LARGE\x10\x0e\x12\x13\n\x0f\x46URTHER_OUTPUTS\x10\x0f\x12\x19\n\x15\x46URTHER_INPUT_MISSING\x10\x10\x12\x14\n\x10OUTPUT_TOO_LARGE\x10\x11\x12\x0f\n\x0bJOB_TIMEOUT\x10\x12\x12\x14\n\x10TRANSFER_TIMEOUT\x10\x13\x12\x10\n\x0cSERVER_FAULT\x10\x14\x12\r\n\tBAD_TOKEN\x10\x15\x12\x1a\n\x16LANGUAGE_NOT_SUPPORTED\x10\x16\x12\x0c\n\x08\x42\x41\x44_PATH\x10\x17\x12\x11\n\rOUT_OF_MEMORY\x10\x18\x12\x15\n\x11MALFORMED_MESSAGE\x10\x19\x12\x16\n\x12\x43LIENT_NOT_ALLOWED\x10\x1a\"\x11\n\x0f\x44\x65scribeRequest\"\xee\x02\n\x0b\x44\x65scription\x12\x15\n\rserverVersion\x18\x01 \x01(\t\x12\x18\n\x10protocolRevision\x18\x02 \x01(\r\x12(\n\x08\x63ompiler\x18\x03 \x03(\x0b\x32\x16.distplusplus.Compiler\x12(\n\x08\x63\x61pacity\x18\x04 \x01(\x0b\x32\x16.distplusplus.Capacity\x12\x10\n\x08jobsDone\x18\x05 \x01(\x04\x12\x13\n\x0bjobsRefused\x18\x06 \x01(\x04\x12\x32\n\x07\x66\x65\x61ture\x18\x07 \x03(\x0e\x32!.distplusplus.Description.Feature\"\x7f\n\x07\x46\x65\x61ture\x12\x13\n\x0fUNKNOWN_FEATURE\x10\x00\x12\x0b\n\x07WAITING\x10\x01\x12\x13\n\x0f\x46URTHER_OUTPUTS\x10\x02\x12\x12\n\x0e\x46URTHER_INPUTS\x10\x03\x12\x14\n\x10NEXT_RESERVATION\x10\x04\x12\x13\n\x0f\x44IRECTIVES_ONLY\x10\x05*%\n\x0f\x43ompressionType\x12\x08\n\x04NONE\x10\x00\x12\x08\n\x04zstd\x10\x01*c\n\x08Language\x12\x14\n\x10UNKNOWN_LANGUAGE\x10\x00\x12\x05\n\x01\x43\x10\x01\x12\x07\n\x03\x43XX\x10\x02\x12\x0f\n\x0bOBJECTIVE_C\x10\x03\x12\x11\n\rOBJECTIVE_CXX\x10\x04\x12\r\n\tASSEMBLER\x10\x05\x32\xe2\x01\n\x11\x43ompilationServer\x12=\n\x05Query\x12\x19.distplusplus.ServerQuery\x1a\x19.distplusplus.QueryAnswer\x12\x45\n\x07Reserve\x12\x19.distplusplus.Reservation\x1a\x1f.distplusplus.ReservationAnswer\x12G\n\nDistribute\x12\x1c.distplusplus.CompileRequest\x1a\x1b.distplusplus.CompileAnswer2Y\n\x11WorkerInformation\x12\x44\n\x08\x44\x65scribe\x12\x1d.distplusplus.DescribeRequest\x1a\x19.distplusplus.Descriptionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(distplusplus/protocol/distplusplus.proto\x12\x0c\x64istplusplus\"]\n\x04\x46ile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x36\n\x0f\x63ompressionType\x18\x02 \x01(\x0e\x32\x1d.distplusplus.CompressionType\x12\x0f\n\x07\x63ontent\x18\x03 \x01(\x0c\"}\n\x0bServerQuery\x12\x10\n\x08\x63ompiler\x18\x01 \x01(\t\x12=\n\x16\x64\x65siredCompressionType\x18\x02 \x01(\x0e\x32\x1d.distplusplus.CompressionType\x12\x1d\n\x15\x61nswerUnknownCompiler\x18\x64 \x01(\x08\"\x80\x02\n\x0bQueryAnswer\x12\x19\n\x11\x63ompilerSupported\x18\x01 \x01(\x08\x12 \n\x18\x63ompressionTypeSupported\x18\x02 \x01(\x08\x12\x13\n\x0b\x63urrentLoad\x18\x03 \x01(\r\x12\x0f\n\x07maxJobs\x18\x04 \x01(\x04\x12\x30\n\x10\x63ompilerIdentity\x18\x64 \x01(\x0b\x32\x16.distplusplus.Compiler\x12(\n\x08\x63\x61pacity\x18\x65 \x01(\x0b\x32\x16.distplusplus.Capacity\x12\x32\n\x07\x66\x65\x61ture\x18\x66 \x03(\x0e\x32!.distplusplus.Description.Feature\"\xaa\x01\n\x08\x43ompiler\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x06\x66\x61mily\x18\x02 \x01(\x0e\x32\x1d.distplusplus.Compiler.Family\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06target\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\"0\n\x06\x46\x61mily\x12\x12\n\x0eUNKNOWN_FAMILY\x10\x00\x12\x07\n\x03GCC\x10\x01\x12\t\n\x05\x43LANG\x10\x02\"\xf5\x01\n\x08\x43\x61pacity\x12\x0c\n\x04\x63pus\x18\x01 \x01(\r\x12\x15\n\rfreeMemoryMib\x18\x02 \x01(\x04\x12\r\n\x05slots\x18\x03 \x01(\r\x12\x13\n\x0bslotsReason\x18\x04 \x01(\t\x12\x13\n\x0brunningJobs\x18\x05 \x01(\r\x12\x15\n\rreservedSlots\x18\x06 \x01(\r\x12\x1a\n\x12queuedReservations\x18\x07 \x01(\r\x12\x10\n\x08\x64raining\x18\x08 \x01(\x08\x12\x1c\n\x14reservationTimeoutMs\x18\t \x01(\r\x12\x15\n\rmaxInputBytes\x18\n \x01(\x04\x12\x11\n\tmaxWaitMs\x18\x0b \x01(\r\"+\n\x0bReservation\x12\x0e\n\x06waitMs\x18\x64 \x01(\r\x12\x0c\n\x04user\x18\x65 \x01(\t\"e\n\x11ReservationAnswer\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x11\n\x04uuid\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\ttimeoutMs\x18\x64 \x01(\r\x12\x10\n\x08waitedMs\x18\x65 \x01(\rB\x07\n\x05_uuid\"\xdd\x02\n\x0e\x43ompileRequest\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x10\n\x08\x63ompiler\x18\x02 \x01(\t\x12%\n\tinputFile\x18\x03 \x01(\x0b\x32\x12.distplusplus.File\x12\x0b\n\x03\x63wd\x18\x04 \x01(\t\x12\x10\n\x08\x61rgument\x18\x05 \x03(\t\x12\x12\n\noutputName\x18\x64 \x01(\t\x12\x16\n\x0e\x66urtherOutputs\x18\x65 \x01(\x08\x12\x30\n\x0c\x66urtherInput\x18\x66 \x03(\x0b\x32\x1a.distplusplus.FurtherInput\x12(\n\x08language\x18g \x01(\x0e\x32\x16.distplusplus.Language\x12\x30\n\x10\x65xpectedCompiler\x18h \x01(\x0b\x32\x16.distplusplus.Compiler\x12\x13\n\x0breserveNext\x18i \x01(\x08\x12\x16\n\x0e\x64irectivesOnly\x18j \x01(\x08\"\x87\x01\n\x0c\x46urtherInput\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.distplusplus.FurtherInput.Kind\x12 \n\x04\x66ile\x18\x02 \x01(\x0b\x32\x12.distplusplus.File\"&\n\x04Kind\x12\x11\n\rUNKNOWN_INPUT\x10\x00\x12\x0b\n\x07PROFILE\x10\x01\"\xa0\x02\n\rCompileAnswer\x12\x12\n\nreturnCode\x18\x01 \x01(\x05\x12\x0e\n\x06stdout\x18\x02 \x01(\t\x12\x0e\n\x06stderr\x18\x03 \x01(\t\x12+\n\noutputFile\x18\x04 \x01(\x0b\x32\x12.distplusplus.FileH\x00\x88\x01\x01\x12\x13\n\x0b\x63urrentLoad\x18\x05 \x01(\r\x12\x32\n\rfurtherOutput\x18\x64 \x03(\x0b\x32\x1b.distplusplus.FurtherOutput\x12\'\n\x06report\x18\x65 \x01(\x0b\x32\x17.distplusplus.JobReport\x12-\n\x04next\x18\x66 \x01(\x0b\x32\x1f.distplusplus.ReservationAnswerB\r\n\x0b_outputFile\"\xd9\x01\n\rFurtherOutput\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .distplusplus.FurtherOutput.Kind\x12 \n\x04\x66ile\x18\x02 \x01(\x0b\x32\x12.distplusplus.File\"v\n\x04Kind\x12\x12\n\x0eUNKNOWN_OUTPUT\x10\x00\x12\x07\n\x03\x44WO\x10\x01\x12\x08\n\x04GCNO\x10\x02\x12\x0f\n\x0bSTACK_USAGE\x10\x03\x12\r\n\tCALLGRAPH\x10\x04\x12\x17\n\x13OPTIMIZATION_RECORD\x10\x05\x12\x0e\n\nTIME_TRACE\x10\x06\"\x90\x01\n\tJobReport\x12\x11\n\tprepareMs\x18\x01 \x01(\r\x12\x11\n\tcompileMs\x18\x02 \x01(\r\x12\x12\n\ntransferMs\x18\x03 \x01(\r\x12\x11\n\tuserCpuMs\x18\x04 \x01(\r\x12\x13\n\x0bsystemCpuMs\x18\x05 \x01(\r\x12\x11\n\tmaxRssKib\x18\x06 \x01(\x04\x12\x0e\n\x06signal\x18\x07 \x01(\r\"\xa3\x05\n\x07Refusal\x12,\n\x06reason\x18\x01 \x01(\x0e\x32\x1c.distplusplus.Refusal.Reason\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x11\n\ttransient\x18\x03 \x01(\x08\x12\x14\n\x0cretryAfterMs\x18\x04 \x01(\r\"\xaf\x04\n\x06Reason\x12\x12\n\x0eUNKNOWN_REASON\x10\x00\x12\x08\n\x04\x46ULL\x10\x01\x12\x0e\n\nQUEUE_FULL\x10\x02\x12\x0c\n\x08\x44RAINING\x10\x03\x12\x17\n\x13UNKNOWN_RESERVATION\x10\x04\x12\x17\n\x13\x45XPIRED_RESERVATION\x10\x05\x12\x14\n\x10USED_RESERVATION\x10\x06\x12\x18\n\x14\x43OMPILER_NOT_ALLOWED\x10\x07\x12\x15\n\x11\x43OMPILER_MISMATCH\x10\x08\x12\x18\n\x14\x41RGUMENT_NOT_ALLOWED\x10\t\x12\x11\n\rNOT_A_COMPILE\x10\n\x12\x0c\n\x08\x42\x41\x44_NAME\x10\x0b\x12\x17\n\x13UNKNOWN_COMPRESSION\x10\x0c\x12\r\n\tBAD_FRAME\x10\r\x12\x13\n\x0fINPUT_TOO_LARGE\x10\x0e\x12\x13\n\x0f\x46URTHER_OUTPUTS\x10\x0f\x12\x19\n\x15\x46URTHER_INPUT_MISSING\x10\x10\x12\x14\n\x10OUTPUT_TOO_LARGE\x10\x11\x12\x0f\n\x0bJOB_TIMEOUT\x10\x12\x12\x14\n\x10TRANSFER_TIMEOUT\x10\x13\x12\x10\n\x0cSERVER_FAULT\x10\x14\x12\r\n\tBAD_TOKEN\x10\x15\x12\x1a\n\x16LANGUAGE_NOT_SUPPORTED\x10\x16\x12\x0c\n\x08\x42\x41\x44_PATH\x10\x17\x12\x11\n\rOUT_OF_MEMORY\x10\x18\x12\x15\n\x11MALFORMED_MESSAGE\x10\x19\x12\x16\n\x12\x43LIENT_NOT_ALLOWED\x10\x1a\"\x11\n\x0f\x44\x65scribeRequest\"\xee\x02\n\x0b\x44\x65scription\x12\x15\n\rserverVersion\x18\x01 \x01(\t\x12\x18\n\x10protocolRevision\x18\x02 \x01(\r\x12(\n\x08\x63ompiler\x18\x03 \x03(\x0b\x32\x16.distplusplus.Compiler\x12(\n\x08\x63\x61pacity\x18\x04 \x01(\x0b\x32\x16.distplusplus.Capacity\x12\x10\n\x08jobsDone\x18\x05 \x01(\x04\x12\x13\n\x0bjobsRefused\x18\x06 \x01(\x04\x12\x32\n\x07\x66\x65\x61ture\x18\x07 \x03(\x0e\x32!.distplusplus.Description.Feature\"\x7f\n\x07\x46\x65\x61ture\x12\x13\n\x0fUNKNOWN_FEATURE\x10\x00\x12\x0b\n\x07WAITING\x10\x01\x12\x13\n\x0f\x46URTHER_OUTPUTS\x10\x02\x12\x12\n\x0e\x46URTHER_INPUTS\x10\x03\x12\x14\n\x10NEXT_RESERVATION\x10\x04\x12\x13\n\x0f\x44IRECTIVES_ONLY\x10\x05*%\n\x0f\x43ompressionType\x12\x08\n\x04NONE\x10\x00\x12\x08\n\x04zstd\x10\x01*c\n\x08Language\x12\x14\n\x10UNKNOWN_LANGUAGE\x10\x00\x12\x05\n\x01\x43\x10\x01\x12\x07\n\x03\x43XX\x10\x02\x12\x0f\n\x0bOBJECTIVE_C\x10\x03\x12\x11\n\rOBJECTIVE_CXX\x10\x04\x12\r\n\tASSEMBLER\x10\x05\x32\xe2\x01\n\x11\x43ompilationServer\x12=\n\x05Query\x12\x19.distplusplus.ServerQuery\x1a\x19.distplusplus.QueryAnswer\x12\x45\n\x07Reserve\x12\x19.distplusplus.Reservation\x1a\x1f.distplusplus.ReservationAnswer\x12G\n\nDistribute\x12\x1c.distplusplus.CompileRequest\x1a\x1b.distplusplus.CompileAnswer2Y\n\x11WorkerInformation\x12\x44\n\x08\x44\x65scribe\x12\x1d.distplusplus.DescribeRequest\x1a\x19.distplusplus.Descriptionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'distplusplus.protocol.distplusplus_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPRESSIONTYPE']._serialized_start=3291
-  _globals['_COMPRESSIONTYPE']._serialized_end=3328
-  _globals['_LANGUAGE']._serialized_start=3330
-  _globals['_LANGUAGE']._serialized_end=3429
+  _globals['_COMPRESSIONTYPE']._serialized_start=3322
+  _globals['_COMPRESSIONTYPE']._serialized_end=3359
+  _globals['_LANGUAGE']._serialized_start=3361
+  _globals['_LANGUAGE']._serialized_end=3460
   _globals['_FILE']._serialized_start=58
   _globals['_FILE']._serialized_end=151
   _globals['_SERVERQUERY']._serialized_start=153
-  _globals['_SERVERQUERY']._serialized_end=247
-  _globals['_QUERYANSWER']._serialized_start=250
-  _globals['_QUERYANSWER']._serialized_end=506
-  _globals['_COMPILER']._serialized_start=509
-  _globals['_COMPILER']._serialized_end=679
-  _globals['_COMPILER_FAMILY']._serialized_start=631
-  _globals['_COMPILER_FAMILY']._serialized_end=679
-  _globals['_CAPACITY']._serialized_start=682
-  _globals['_CAPACITY']._serialized_end=927
-  _globals['_RESERVATION']._serialized_start=929
-  _globals['_RESERVATION']._serialized_end=972
-  _globals['_RESERVATIONANSWER']._serialized_start=974
-  _globals['_RESERVATIONANSWER']._serialized_end=1075
-  _globals['_COMPILEREQUEST']._serialized_start=1078
-  _globals['_COMPILEREQUEST']._serialized_end=1427
-  _globals['_FURTHERINPUT']._serialized_start=1430
-  _globals['_FURTHERINPUT']._serialized_end=1565
-  _globals['_FURTHERINPUT_KIND']._serialized_start=1527
-  _globals['_FURTHERINPUT_KIND']._serialized_end=1565
-  _globals['_COMPILEANSWER']._serialized_start=1568
-  _globals['_COMPILEANSWER']._serialized_end=1856
-  _globals['_FURTHEROUTPUT']._serialized_start=1859
-  _globals['_FURTHEROUTPUT']._serialized_end=2076
-  _globals['_FURTHEROUTPUT_KIND']._serialized_start=1958
-  _globals['_FURTHEROUTPUT_KIND']._serialized_end=2076
-  _globals['_JOBREPORT']._serialized_start=2079
-  _globals['_JOBREPORT']._serialized_end=2223
-  _globals['_REFUSAL']._serialized_start=2226
-  _globals['_REFUSAL']._serialized_end=2901
-  _globals['_REFUSAL_REASON']._serialized_start=2342
-  _globals['_REFUSAL_REASON']._serialized_end=2901
-  _globals['_DESCRIBEREQUEST']._serialized_start=2903
-  _globals['_DESCRIBEREQUEST']._serialized_end=2920
-  _globals['_DESCRIPTION']._serialized_start=2923
-  _globals['_DESCRIPTION']._serialized_end=3289
-  _globals['_DESCRIPTION_FEATURE']._serialized_start=3162
-  _globals['_DESCRIPTION_FEATURE']._serialized_end=3289
-  _globals['_COMPILATIONSERVER']._serialized_start=3432
-  _globals['_COMPILATIONSERVER']._serialized_end=3658
-  _globals['_WORKERINFORMATION']._serialized_start=3660
-  _globals['_WORKERINFORMATION']._serialized_end=3749
+  _globals['_SERVERQUERY']._serialized_end=278
+  _globals['_QUERYANSWER']._serialized_start=281
+  _globals['_QUERYANSWER']._serialized_end=537
+  _globals['_COMPILER']._serialized_start=540
+  _globals['_COMPILER']._serialized_end=710
+  _globals['_COMPILER_FAMILY']._serialized_start=662
+  _globals['_COMPILER_FAMILY']._serialized_end=710
+  _globals['_CAPACITY']._serialized_start=713
+  _globals['_CAPACITY']._serialized_end=958
+  _globals['_RESERVATION']._serialized_start=960
+  _globals['_RESERVATION']._serialized_end=1003
+  _globals['_RESERVATIONANSWER']._serialized_start=1005
+  _globals['_RESERVATIONANSWER']._serialized_end=1106
+  _globals['_COMPILEREQUEST']._serialized_start=1109
+  _globals['_COMPILEREQUEST']._serialized_end=1458
+  _globals['_FURTHERINPUT']._serialized_start=1461
+  _globals['_FURTHERINPUT']._serialized_end=1596
+  _globals['_FURTHERINPUT_KIND']._serialized_start=1558
+  _globals['_FURTHERINPUT_KIND']._serialized_end=1596
+  _globals['_COMPILEANSWER']._serialized_start=1599
+  _globals['_COMPILEANSWER']._serialized_end=1887
+  _globals['_FURTHEROUTPUT']._serialized_start=1890
+  _globals['_FURTHEROUTPUT']._serialized_end=2107
+  _globals['_FURTHEROUTPUT_KIND']._serialized_start=1989
+  _globals['_FURTHEROUTPUT_KIND']._serialized_end=2107
+  _globals['_JOBREPORT']._serialized_start=2110
+  _globals['_JOBREPORT']._serialized_end=2254
+  _globals['_REFUSAL']._serialized_start=2257
+  _globals['_REFUSAL']._serialized_end=2932
+  _globals['_REFUSAL_REASON']._serialized_start=2373
+  _globals['_REFUSAL_REASON']._serialized_end=2932
+  _globals['_DESCRIBEREQUEST']._serialized_start=2934
+  _globals['_DESCRIBEREQUEST']._serialized_end=2951
+  _globals['_DESCRIPTION']._serialized_start=2954
+  _globals['_DESCRIPTION']._serialized_end=3320
+  _globals['_DESCRIPTION_FEATURE']._serialized_start=3193
+  _globals['_DESCRIPTION_FEATURE']._serialized_end=3320
+  _globals['_COMPILATIONSERVER']._serialized_start=3463
+  _globals['_COMPILATIONSERVER']._serialized_end=3689
+  _globals['_WORKERINFORMATION']._serialized_start=3691
+  _globals['_WORKERINFORMATION']._serialized_end=3780
 # @@protoc_insertion_point(module_scope)

@@ -40,12 +40,14 @@ class File(_message.Message):
     def __init__(self, name: _Optional[str] = ..., compressionType: _Optional[_Union[CompressionType, str]] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class ServerQuery(_message.Message):
-    __slots__ = ("compiler", "desiredCompressionType")
+    __slots__ = ("compiler", "desiredCompressionType", "answerUnknownCompiler")
     COMPILER_FIELD_NUMBER: _ClassVar[int]
     DESIREDCOMPRESSIONTYPE_FIELD_NUMBER: _ClassVar[int]
+    ANSWERUNKNOWNCOMPILER_FIELD_NUMBER: _ClassVar[int]
     compiler: str
     desiredCompressionType: CompressionType
-    def __init__(self, compiler: _Optional[str] = ..., desiredCompressionType: _Optional[_Union[CompressionType, str]] = ...) -> None: ...
+    answerUnknownCompiler: bool
+    def __init__(self, compiler: _Optional[str] = ..., desiredCompressionType: _Optional[_Union[CompressionType, str]] = ..., answerUnknownCompiler: _Optional[bool] = ...) -> None: ...
 
 class QueryAnswer(_message.Message):
     __slots__ = ("compilerSupported", "compressionTypeSupported", "currentLoad", "maxJobs", "compilerIdentity", "capacity", "feature")

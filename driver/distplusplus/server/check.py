@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from distcc_common import landlock
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server.capacity import Capacity
 from distplusplus.server.compilers import Compilers
-from distplusplus.server.confinement import has_seccomp, landlock_abi
+from distplusplus.server.confinement import has_seccomp
 from distplusplus.server.privileges import account, user_name
 from distplusplus.server.server_settings import Settings, is_local
 from distplusplus.server.warden_client import choose_parent
@@ -47,7 +48,7 @@ def _transport(settings: Settings, address: str) -> str:
 
 
 def _confinement() -> str:
-    abi = landlock_abi()
+    abi = landlock.abi()
     network = "no network" if has_seccomp() else "UDP is open: this kernel has no seccomp"
     if not abi:
         return f"no: this kernel has no Landlock, jobs can read what the server can; {network}"

@@ -10,14 +10,11 @@ import errno
 import os
 import struct
 
+from distcc_common import landlock
+from distcc_common.landlock import EXECUTE, IOCTL_DEVICE, READ_DIR, READ_FILE, TRUNCATE, WRITE_FILE
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# Linux Documentation/userspace-api/landlock.rst; the system call numbers are the same on every architecture.
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-_TRUNCATE, _IOCTL_DEVICE = 1 << 14, 1 << 15
-_FS_BITS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15}
-_FS_BITS_NEWEST = 16
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _FILES = (
     "/etc/ld.so.cache",
@@ -30,28 +27,13 @@ _FILES = (
 _CPU_TOPOLOGY = "/sys/devices/system/cpu"
 
 
-class _RulesetAttr(ctypes.Structure):
-    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
-
-
-class _PathBeneathAttr(ctypes.Structure):
-    _pack_ = 1
-    _layout_ = "ms"
-    _fields_ = (("access", ctypes.c_uint64), ("parent", ctypes.c_int32))
-
-
-def landlock_abi() -> int:
-    """The kernel's Landlock version, 0 where there is none (Linux before 5.13, or switched off)."""
-    return max(int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1))), 0)
-
-
 class Confinement:
     """Lets a job read the machine's programs and use its own directory. No other file, no network, no other process."""
 
     def __init__(self) -> None:
-        self._abi = landlock_abi()
+        self._abi = landlock.abi()
         self._can_filter = has_seccomp()
-        self._fs = (1 << _FS_BITS_BY_ABI.get(self._abi, _FS_BITS_NEWEST)) - 1
+        self._fs = landlock.all_rights(self._abi)
         self._parents: dict[str, int] = {}
 
     def enter(self, writable: str, readable: list[str]) -> None:
@@ -60,19 +42,21 @@ class Confinement:
             deny_sockets()
         if not self._abi:
             return
-        attr = _RulesetAttr(self._fs, 3 if self._abi >= 4 else 0, 3 if self._abi >= 6 else 0)
-        size = 24 if self._abi >= 6 else 16 if self._abi >= 4 else 8
-        ruleset = _checked(_libc.syscall(_CREATE_RULESET, ctypes.byref(attr), ctypes.c_size_t(size), 0))
+        ruleset = landlock.create_ruleset(
+            self._abi,
+            network=landlock.BIND_TCP | landlock.CONNECT_TCP,
+            scoped=landlock.SCOPE_ABSTRACT_UNIX_SOCKET | landlock.SCOPE_SIGNAL,
+        )
         job = os.open(writable, os.O_PATH | os.O_CLOEXEC)
         try:
             for path in (*_PROGRAMS, *readable):
-                self._allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
+                self._allow(ruleset, path, EXECUTE | READ_FILE | READ_DIR)
             for path in _FILES:
-                self._allow(ruleset, path, _READ_FILE)
-            self._allow(ruleset, _CPU_TOPOLOGY, _READ_FILE | _READ_DIR)
-            self._allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE | _TRUNCATE)
-            self._add(ruleset, job, self._fs & ~(_EXECUTE | _IOCTL_DEVICE))
-            _checked(_libc.syscall(_RESTRICT_SELF, ruleset, 0))
+                self._allow(ruleset, path, READ_FILE)
+            self._allow(ruleset, _CPU_TOPOLOGY, READ_FILE | READ_DIR)
+            self._allow(ruleset, "/dev/null", READ_FILE | WRITE_FILE | TRUNCATE)
+            self._add(ruleset, job, self._fs & ~(EXECUTE | IOCTL_DEVICE))
+            landlock.restrict_self(ruleset)
         finally:
             os.close(ruleset)
             os.close(job)
@@ -97,8 +81,7 @@ class Confinement:
             self._add(ruleset, parent, access)
 
     def _add(self, ruleset: int, parent: int, access: int) -> None:
-        attr = _PathBeneathAttr(access & self._fs, parent)
-        _checked(_libc.syscall(_ADD_RULE, ruleset, 1, ctypes.byref(attr), 0))
+        landlock.allow_beneath(ruleset, parent, access & self._fs)
 
 
 def _checked(result: int) -> int:

@@ -55,17 +55,28 @@ def configure(level: str, form: str) -> None:
     # What gRPC's Python side says of a call that broke.
     logging.getLogger("grpc").handlers = [handler]
     logging.getLogger("grpc").propagate = False
+    handler.addFilter(_is_harmless)
+
+
+def _is_harmless(record: logging.LogRecord) -> bool:
+    """Whether a record may be written. gRPC logs metadata that is not UTF-8 as it is: a token, perhaps."""
+    return not str(record.msg).startswith("Invalid encoding on")
+
+
+def printable(text: str) -> str:
+    """`text` on one line, and nothing in it that a terminal would act on."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         name = _NAMES.get(record.levelno, record.levelname.lower())
-        text = record.getMessage()
+        text = printable(record.getMessage())
         job: JobLine | None = getattr(record, "job", None)
         if job is not None:
             text = "job " + " ".join(f"{key}={_quoted(value)}" for key, value in asdict(job).items() if value != "")
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            text += "".join("\n" + printable(line) for line in self.formatException(record.exc_info).splitlines())
         return f"{_time(record)} {name}: {text}"
 
 

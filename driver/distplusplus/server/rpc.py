@@ -99,7 +99,7 @@ class Service:
 
         return guarded
 
-    async def _query(self, request: pb.ServerQuery, _context: Any) -> pb.QueryAnswer:
+    async def _query(self, request: pb.ServerQuery, context: Any) -> pb.QueryAnswer:
         worker = self._worker
         answer = pb.QueryAnswer(
             compressionTypeSupported=request.desiredCompressionType in pb.CompressionType.values(),
@@ -108,11 +108,16 @@ class Service:
             capacity=worker.capacity_message(),
             feature=_FEATURES,
         )
-        if request.compiler:
-            with contextlib.suppress(CallRefused):
-                program, identity = await self._compilers.resolve(request.compiler)
-                answer.compilerSupported = True
-                answer.compilerIdentity.CopyFrom(describe(identity, program.name))
+        if not request.compiler:
+            return answer
+        try:
+            program, identity = await self._compilers.resolve(request.compiler)
+        except CallRefused:
+            if request.answerUnknownCompiler or _is_earlier_client(context):
+                return answer
+            raise
+        answer.compilerSupported = True
+        answer.compilerIdentity.CopyFrom(describe(identity, program.name))
         return answer
 
     async def _reserve(self, request: pb.Reservation, context: Any) -> pb.ReservationAnswer:
@@ -163,6 +168,14 @@ class Service:
             return Caller(known[:_MAX_USER], f"known as {known}"[:_MAX_USER], peer)
         host = peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
         return Caller(said[:_MAX_USER] or host, host, peer)
+
+
+def _is_earlier_client(context: Any) -> bool:
+    """Whether this is a client of this project from before `answerUnknownCompiler`, which takes a refused Query for the
+    loss of the server. All of them are in Python; the first implementation is in C++.
+    """
+    agents = [str(value) for key, value in context.invocation_metadata() or () if key == "user-agent"]
+    return any(agent.startswith("grpc-python") for agent in agents)
 
 
 def _parse(kind: type[RequestT], data: bytes) -> RequestT:

@@ -1,4 +1,4 @@
-"""Serves: becomes an unprivileged user, listens, and ends when it is told to."""
+"""Runs the server: becomes an unprivileged user, listens, and ends on a signal."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from distcc_common import landlock
 from distcc_common.errors import ConfigurationError
 from distplusplus.protocol import methods
 from distplusplus.protocol.refusals import CallRefused
-from distplusplus.server import check, memory
+from distplusplus.server import check, connections, memory
 from distplusplus.server.access import Tokens
 from distplusplus.server.compile import JobRunner
 from distplusplus.server.compilers import Compilers
-from distplusplus.server.confinement import landlock_abi
 from distplusplus.server.gate import Gate
 from distplusplus.server.log import configure, log
 from distplusplus.server.privileges import account, become
@@ -59,7 +59,9 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     # Ends of connections and refused handshakes are the clients' business.
-    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # A client of ours connects again when it has work.
+    ("grpc.max_connection_idle_ms", 600_000),
 )
 
 
@@ -83,11 +85,10 @@ def run(arguments: list[str]) -> int:
 
 def _start(settings: Settings) -> int:
     who = account(settings.user)
-    if not landlock_abi():
+    if not landlock.abi():
         if (settings.tls_key or settings.token_file) and not settings.unconfined:
             raise ConfigurationError(
-                "this kernel has no Landlock (Linux 5.13), so a compile could read the TLS key and the"
-                " tokens;"
+                "this kernel has no Landlock (Linux 5.13), so a compile could read the TLS key and the tokens;"
                 " give --unconfined if every client may know them"
             )
         log.warning("this kernel has no Landlock: jobs can read every file that this server can read")
@@ -110,7 +111,7 @@ def _start(settings: Settings) -> int:
 
 
 class _Told:
-    """SIGTERM or SIGINT: `once` and `twice`. Before anyone is told that the server is ready."""
+    """SIGTERM and SIGINT: `once` after the first, `twice` after the second. Made before the server says it is ready."""
 
     def __init__(self) -> None:
         self.once, self.twice = asyncio.Event(), asyncio.Event()
@@ -129,6 +130,7 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
         await warden.connect()
         tokens = Tokens(settings.token_file) if settings.token_file else None
         compilers = Compilers(settings.compiler_dirs)
+        most_connections = connections.raise_descriptor_limit()
         worker = Worker(settings)
         runner = JobRunner(settings, compilers, warden)
         service = Service(worker, compilers, runner, tokens)
@@ -136,6 +138,7 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
             interceptors=[Gate(settings.allow, tokens)],
             options=[
                 *_OPTIONS,
+                ("grpc.max_allowed_incoming_connections", most_connections),
                 ("grpc.max_receive_message_length", settings.max_input_bytes + _MESSAGE_OVERHEAD_BYTES),
             ],
         )
@@ -144,13 +147,14 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         services = (methods.COMPILATION_SERVICE, methods.INFORMATION_SERVICE)
         reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        _listen(server, settings)
+        ports = _listen(server, settings)
         if settings.metrics_address:
             stop_metrics = worker.metrics.serve(settings.metrics_address)
         for name in services:
             await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
         await server.start()
         background.add(asyncio.create_task(_identify_all(compilers)))
+        background.add(asyncio.create_task(connections.keep_shares(ports, most_connections)))
         log.info("%d slots, from %s", worker.capacity.now().count, worker.capacity.now().reason)
         _notify("READY=1")
         status = await _until_told(told, server, worker, health_servicer, warden)
@@ -176,7 +180,7 @@ async def _until_told(
     try:
         await asyncio.wait([first, lost], return_when=asyncio.FIRST_COMPLETED)
         if warden.lost.is_set():
-            log.critical("the process that starts compilers has ended; the server ends, too")
+            log.critical("the process that starts compilers has ended, so the server ends")
             await server.stop(0)
             return _EXIT_FAULT
         _notify("STOPPING=1")
@@ -186,7 +190,7 @@ async def _until_told(
         await asyncio.wait([drained, second, lost], return_when=asyncio.FIRST_COMPLETED)
         drained.cancel()
         if told.twice.is_set():
-            log.warning("told again to end: %d jobs are stopped", worker.slots.running)
+            log.warning("second signal: %d jobs are stopped", worker.slots.running)
         await server.stop(0 if told.twice.is_set() else _ANSWERS_GRACE_S)
         return 0
     finally:
@@ -194,8 +198,9 @@ async def _until_told(
             task.cancel()
 
 
-def _listen(server: grpc.aio.Server, settings: Settings) -> None:
-    """Binds every address. Raises ConfigurationError."""
+def _listen(server: grpc.aio.Server, settings: Settings) -> set[int]:
+    """Binds every address. Returns the TCP ports; raises ConfigurationError."""
+    ports = set()
     for address in settings.listen_address:
         try:
             if settings.tls_certificate and settings.tls_key and not address.startswith("unix:"):
@@ -211,7 +216,9 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> None:
             os.chmod(address.removeprefix("unix:"), 0o666)  # noqa: S103
             log.info("listens on %s", address)
         else:
+            ports.add(port)
             log.info("listens on %s:%d", address.rpartition(":")[0], port)
+    return ports
 
 
 async def _identify_all(compilers: Compilers) -> None:

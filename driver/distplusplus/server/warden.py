@@ -4,9 +4,9 @@ It is separate for three reasons. A program inherits limits and confinement from
 server cannot put them on itself. The warden outlives a server that was killed, so that compilers and their directories
 never do. And it is small: starting a program from a process with gRPC's threads and memory costs more.
 
-It is started without site-packages (`python -I -S`) and imports only the standard library and `confinement`. Its
-arguments are FD JOBS_DIR MEMORY_BYTES FILE_BYTES [UID GID]. FD is a Unix stream socket; each message is a 4-byte
-big-endian length and JSON. From the server:
+It is started without site-packages (`python -I -S`) and imports only the standard library, `confinement` and
+`landlock`. Its arguments are FD JOBS_DIR MEMORY_BYTES FILE_BYTES [UID GID]. FD is a Unix stream socket; each message is
+a 4-byte big-endian length and JSON. From the server:
 
     {"run": ID, "argv": [...], "env": {...}, "cwd": DIR, "output": DIR, "writable": DIR, "readable": [DIR...],
      "cpu_s": SECONDS}

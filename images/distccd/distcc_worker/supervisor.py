@@ -8,10 +8,11 @@ import logging
 import os
 import pwd
 import signal
+import sys
 import time
 from dataclasses import dataclass
 
-from distcc_common import limits
+from distcc_common import landlock, limits
 from distcc_worker import sshd
 from distcc_worker.drain import drain
 from distcc_worker.stats_front import StatsFront
@@ -66,7 +67,7 @@ async def supervise(settings: WorkerSettings, state_dir: str) -> int:
     front: asyncio.Server | None = None
     programs: list[KeptProgram] = []
     if settings.forward_to is None:
-        distccd = KeptProgram("distccd", distccd_command(settings))
+        distccd = KeptProgram("distccd", distccd_command(settings, state_dir))
         programs.append(distccd)
         statistics = StatsFront(DISTCCD_STATS_PORT, lambda: limits.memory().available_mib, settings.allow)
         front = await statistics.start(STATS_PORT)
@@ -74,6 +75,8 @@ async def supervise(settings: WorkerSettings, state_dir: str) -> int:
     if settings.ssh_keys:
         text = sshd.config(state_dir, pwd.getpwuid(os.getuid()).pw_name, permit_open(settings))
         programs.append(KeptProgram("sshd", sshd.prepare(state_dir, settings.ssh_keys, text)))
+        if distccd and not landlock.abi():
+            _log.warning("no Landlock here (Linux 5.13): compilers can read sshd's host key; see docs/images.md")
     else:
         _log.info("no public keys given: sshd is not started")
 
@@ -98,28 +101,16 @@ async def supervise(settings: WorkerSettings, state_dir: str) -> int:
     return 0 if stop.is_set() else 1
 
 
-def distccd_command(settings: WorkerSettings) -> list[str]:
-    allow = [word for network in settings.allow for word in ("--allow", str(network))]
+def distccd_command(settings: WorkerSettings, state_dir: str) -> list[str]:
     return [
         # When memory runs out, the kernel must kill a compiler, not the supervisor.
-        "choom",
-        "-n",
-        "500",
-        "--",
-        "distccd",
-        "--daemon",
-        "--no-detach",
-        "--log-stderr",
-        "--log-level",
-        settings.log_level,
-        "--port",
-        str(JOB_PORT),
-        "--stats",
-        "--stats-port",
-        str(DISTCCD_STATS_PORT),
-        "--jobs",
-        str(settings.jobs),
-        *allow,
+        *("choom", "-n", "500", "--"),
+        # sshd's keys are in the state directory.
+        *(sys.executable, "-m", "distcc_worker.confined", state_dir),
+        *("distccd", "--daemon", "--no-detach", "--log-stderr", "--log-level", settings.log_level),
+        *("--port", str(JOB_PORT), "--stats", "--stats-port", str(DISTCCD_STATS_PORT)),
+        *("--jobs", str(settings.jobs)),
+        *(word for network in settings.allow for word in ("--allow", str(network))),
     ]
 
 

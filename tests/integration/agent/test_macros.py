@@ -268,15 +268,17 @@ def test_c_and_clang_are_preprocessed_in_full(home: Home, compiler: str) -> None
     assert THERE not in home.log
 
 
-def test_a_launcher_with_mounts_of_its_own_is_not_looked_at_from_outside(home: Home) -> None:
-    """The agent's file of the same name may be another one."""
+def test_a_launcher_with_mounts_of_its_own_has_its_files_looked_at_by_its_own_agent(home: Home) -> None:
+    """Another agent's file of the same name may be another one."""
     write(home, RICH)
     home.remote("g++", "-std=c++17", "-c", "a.cc")
     assert home.log.count(THERE) == 1
-    command = (LAUNCHER, "g++", "-std=c++17", "-c", "a.cc")
-    done = home.run("unshare", "--mount", "--map-current-user", *command, DISTPLUSPLUS_FALLBACK="fail")
+    # Below the mount, the source is one that must be preprocessed in full.
+    suspect = home.write("suspect.cc", "const char *when = __DATE__;\n")
+    script = f"mount --bind {suspect} a.cc && exec {LAUNCHER} g++ -std=c++17 -c a.cc"
+    done = home.run("unshare", "--mount", "sh", "-c", script, DISTPLUSPLUS_FALLBACK="fail")
     assert done.returncode == 0, done
-    assert (home.done(), home.log.count(THERE)) == (2, 1)
+    assert (home.done(), home.log.count(THERE), len(home.agents())) == (2, 1, 2)
 
 
 COMPILE = ("g++", "-std=c++17", "-O1", "-c", "a.cc", "-o")

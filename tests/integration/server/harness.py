@@ -39,8 +39,13 @@ def until(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) ->
 class Client:
     """One channel to the server."""
 
-    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
-        options = (*methods.UNLIMITED_MESSAGES, ("grpc.use_local_subchannel_pool", 1))
+    def __init__(
+        self,
+        address: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        options: Sequence[tuple[str, Any]] = (),
+    ) -> None:
+        options = (*methods.UNLIMITED_MESSAGES, ("grpc.use_local_subchannel_pool", 1), *options)
         if credentials is None:
             self.channel = grpc.insecure_channel(address, options)
         else:

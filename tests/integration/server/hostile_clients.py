@@ -106,8 +106,8 @@ def name_many_files(client: Client, _: str, __: threading.Event) -> None:
 
 
 def send_gzip(client: Client, _: str, __: threading.Event) -> None:
-    """100 KiB that become 100 MiB."""
-    _raw(client, "CompilationServer/Query")(bytes(100 * _MIB), timeout=_CALL_S, compression=grpc.Compression.Gzip)
+    """20 KiB that become 20 MiB."""
+    _raw(client, "CompilationServer/Query")(bytes(20 * _MIB), timeout=_CALL_S, compression=grpc.Compression.Gzip)
 
 
 ATTACKS: tuple[Attack, ...] = (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +132,35 @@ def test_refused_jobs_leave_no_memory(start: Start) -> None:
     assert "Traceback" not in server.log
 
 
+def raw_call(address: str, path: bytes, *headers: tuple[bytes, bytes]) -> socket.socket:
+    """A connection with one gRPC call that sends no message, and has any bytes in its headers; RFC 9113, 7541."""
+
+    def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+    fields = (
+        (b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"x"), (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"), *headers,
+    )  # fmt: skip
+    block = b"".join(b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value for name, value in fields)
+    host, _, port = address.rpartition(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, block))
+    return connection
+
+
+def test_a_token_that_is_not_text_is_refused_and_not_logged(guarded: Server) -> None:
+    path = b"/distplusplus.CompilationServer/Query"
+    with raw_call(guarded.addresses[0], path, (b"authorization", b"Bearer secret\xff\x9b")) as connection:
+        answer = b""
+        while b"BAD_TOKEN" not in answer and b"bearer token" not in answer:
+            received = connection.recv(4096)
+            assert received, answer
+            answer += received
+    assert "secret" not in guarded.log
+    assert "Traceback" not in guarded.log
+
+
 # A second is what is promised. This machine may be busy with other tests; it took 7 to 24 s before.
 _PATIENCE_S = 5.0
 
@@ -216,6 +248,18 @@ def test_work_that_nobody_waits_for_ends(start: Start) -> None:
     until(server.idle, "the job's directory to be removed")
     assert time.monotonic() - begun_s < 5
     assert client.object(HELLO)
+
+
+def test_idle_connections_of_one_address_leave_room_for_others(start: Start) -> None:
+    server = start()
+    host, _, port = server.addresses[0].rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(2600):
+            connection = socket.create_connection((host, int(port)), source_address=("127.0.0.2", 0))
+            stack.enter_context(connection)
+        until(lambda: "connections of 127.0.0.2 are ended" in server.log, "the address to have its share only")
+        until(lambda: len(os.listdir(f"/proc/{server.process.pid}/fd")) < 2600, "descriptors to be free")
+        assert server.client().object()
 
 
 def test_outputs_and_messages_count_together(start: Start, compiler_that: Callable[[str], str]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from distcc_auto.answers import Ready, Refused
 from distcc_auto.hosts import TcpHost
 from distcc_auto.plan import Plan, WorkerSlots, make_plan, rank, worker_slots
-from distcc_auto.settings import Settings
+from distcc_auto.settings import DriverSettings
 from distcc_auto.stats import WorkerStats
 from distcc_common.errors import NoCapacityError
 from distcc_common.limits import MemoryLimit
@@ -17,8 +17,8 @@ from distcc_common.limits import MemoryLimit
 PLENTY = MemoryLimit(1 << 20, "MemAvailable")
 
 
-def settings(early: int = 0, fallback: int = 4, saturation: int = 0, memory_mib: int = 1024) -> Settings:
-    return Settings(
+def settings(early: int = 0, fallback: int = 4, saturation: int = 0, memory_mib: int = 1024) -> DriverSettings:
+    return DriverSettings(
         hosts=(),
         compiler_memory_mib=memory_mib,
         early_local_jobs=early,
@@ -45,7 +45,7 @@ def slots(worker: Ready, memory_mib: int = 1024) -> WorkerSlots:
     return outcome
 
 
-def plan(*workers: Ready, configured: Settings | None = None, memory: MemoryLimit = PLENTY) -> Plan:
+def plan(*workers: Ready, configured: DriverSettings | None = None, memory: MemoryLimit = PLENTY) -> Plan:
     return make_plan([slots(worker) for worker in workers], configured or settings(), memory)
 
 
@@ -116,7 +116,9 @@ def test_workers_are_ordered_by_slots_then_load_then_memory() -> None:
         (settings(early=1, saturation=0), "localhost/1 --localslots=1 w:3632/8,lzo", 9),
     ],
 )
-def test_local_words_stand_only_where_their_number_is_not_zero(configured: Settings, expected: str, jobs: int) -> None:
+def test_local_words_stand_only_where_their_number_is_not_zero(
+    configured: DriverSettings, expected: str, jobs: int
+) -> None:
     made = plan(ready("w"), configured=configured)
     assert (made.distcc_hosts, made.jobs) == (expected, jobs)
 

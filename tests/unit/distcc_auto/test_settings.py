@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from distcc_auto.settings import Settings, load
+from distcc_auto.settings import DriverSettings, load
 from distcc_common import limits
 from distcc_common.errors import ConfigurationError
 
 
-def load_from(tmp_path: Path, system: str | None = None, user: str | None = None, **environ: str) -> Settings:
+def load_from(tmp_path: Path, system: str | None = None, user: str | None = None, **environ: str) -> DriverSettings:
     system_file = tmp_path / "system.toml"
     if system is not None:
         system_file.write_text(system)

@@ -16,8 +16,8 @@ from distplusplus.protocol import distplusplus_pb2 as pb
 class FakeWorker:
     """Grants `free` reservations at once and keeps further ones waiting.
 
-    `reserve_errors` and `errors` are raised by the next reservations and jobs. After `conceal`, its compilers are
-    unknown until `reveal`.
+    `find_errors`, `reserve_errors` and `errors` are raised by the next questions for a compiler, reservations and jobs.
+    After `conceal`, its compilers are unknown until `reveal`.
     """
 
     def __init__(self, settings: ServerSettings, changed: Callable[[], None], slots: int = 1) -> None:
@@ -34,6 +34,9 @@ class FakeWorker:
         self.queue: list[asyncio.Future[None]] = []
         self.running: list[asyncio.Future[pb.CompileAnswer]] = []
         self.received: list[PreparedCompile] = []
+        self.questions = 0
+        self.is_closed = False
+        self.find_errors: list[Exception] = []
         self.reserve_errors: list[Exception] = []
         self.errors: list[Exception] = []
         self._revealed = asyncio.Event()
@@ -61,6 +64,9 @@ class FakeWorker:
         return (self.mismatch or compiler.names[0]) if self._revealed.is_set() else None
 
     async def find_compiler(self, compiler: LocalCompiler, settings: Settings) -> str | Mismatch:  # noqa: ARG002
+        self.questions += 1
+        if self.find_errors:
+            raise self.find_errors.pop(0)
         await self._revealed.wait()
         return self.mismatch or compiler.names[0]
 
@@ -91,7 +97,7 @@ class FakeWorker:
         return answer
 
     async def close(self) -> None:
-        """Nothing is open."""
+        self.is_closed = True
 
     def conceal(self) -> None:
         """From now on nobody knows its compilers."""
@@ -101,9 +107,9 @@ class FakeWorker:
         """It tells its compilers."""
         self._revealed.set()
 
-    def end_job(self, *, hands_on: bool = False) -> None:
+    def end_job(self, *, hands_on: bool = False, return_code: int = 0) -> None:
         """Answers the oldest job; its slot becomes free, or is kept for our next job."""
-        answer = pb.CompileAnswer()
+        answer = pb.CompileAnswer(returnCode=return_code)
         if hands_on:
             answer.next.uuid = "next"
         else:
@@ -121,3 +127,8 @@ class FakeWorker:
         self.trouble = trouble
         asyncio.get_running_loop().call_soon(self._changed)
         return WorkerLostError(str(trouble))
+
+    def find_again(self) -> None:
+        """It can be used again."""
+        self.trouble = None
+        asyncio.get_running_loop().call_soon(self._changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -75,12 +76,15 @@ def test_ccache_before_a_link_to_distcc_is_told(tmp_path: Path) -> None:
         ("CFLAGS += -MMD -MT $@\n", True),
         ("CFLAGS += -MMD -MF $*.d -MT $@\n", False),
         ("CFLAGS += -MD -MQ $@ -MF$*.d\n", False),
+        ("CFLAGS += -MD -MTx.o -MFdeps/x.d\n", False),
+        ("CFLAGS=-MMD\n", True),
         ("CFLAGS += -Wp,-MMD,$(depfile)\n", False),
         ("CFLAGS += -O2\n", False),
     ],
 )
-def test_dependency_files_that_distcc_writes_elsewhere_are_told(makefile: str, is_said: bool) -> None:
-    tree = BuildTree(".", makefile=makefile)
+def test_dependency_files_that_distcc_writes_elsewhere_are_told(makefile: str, is_said: bool, tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text(makefile)
+    tree = build_tree.look(BuildPlace(str(tmp_path), reads_makefile=True))
     assert bool(said(tree)) is is_said
     assert said(tree, loses_files=False) == []
 
@@ -88,7 +92,7 @@ def test_dependency_files_that_distcc_writes_elsewhere_are_told(makefile: str, i
 @pytest.mark.parametrize(
     "tree",
     [
-        BuildTree(".", makefile="CFLAGS = -g -gsplit-dwarf"),
+        BuildTree(".", makefile_options=frozenset({"-gsplit-dwarf"})),
         BuildTree(".", compiles=("distcc cc -gsplit-dwarf -c $in",)),
         BuildTree(".", is_cmake=True, flags=("-O2", "-gsplit-dwarf")),
     ],
@@ -113,19 +117,33 @@ def test_what_is_read_of_a_tree(tmp_path: Path) -> None:
     tree = build_tree.look(BuildPlace(str(tmp_path), reads_makefile=True))
     assert tree.is_cmake
     assert tree.compiles == ("$PRE/usr/bin/c++ -c $in", "/usr/bin/cc $(C) -o CMakeFiles/a.o -c /s/a.c")
-    assert (tree.flags, tree.makefile) == (("-O2", "-g"), "")
+    assert (tree.flags, tree.makefile_options) == (("-O2", "-g"), frozenset())
 
 
 def test_a_tree_that_is_not_there_or_no_tree_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "Makefile").mkdir()
     for directory in (tmp_path, tmp_path / "none"):
         tree = build_tree.look(BuildPlace(str(directory), reads_makefile=True))
-        assert (tree.compiles, tree.makefile, said(tree)) == ((), "", [])
+        assert (tree.compiles, tree.makefile_options, said(tree)) == ((), frozenset(), [])
 
 
-def test_only_the_beginning_of_a_makefile_is_read(tmp_path: Path) -> None:
-    (tmp_path / "Makefile").write_text("#" * (1 << 20) + "\nCFLAGS = -MMD\n")
-    assert len(build_tree.look(BuildPlace(str(tmp_path), reads_makefile=True)).makefile) <= 256 * 1024
+def test_a_large_makefile_is_searched_and_a_huge_one_only_in_part(tmp_path: Path) -> None:
+    makefile = tmp_path / "Makefile"
+    for mib, is_seen in ((2, True), (5, False)):
+        makefile.write_text(("#" * 63 + "\n") * (mib << 14) + "CFLAGS = -MMD\n")
+        started_s = time.process_time()
+        tree = build_tree.look(BuildPlace(str(tmp_path), reads_makefile=True))
+        assert time.process_time() - started_s < 1
+        assert ("-MMD" in tree.makefile_options) is is_seen
+
+
+def test_included_files_and_named_makefiles_are_read(tmp_path: Path) -> None:
+    (tmp_path / "rules.mk").write_text("CFLAGS += -MMD\n")
+    (tmp_path / "flags.mk").write_text("CFLAGS += -gsplit-dwarf\n")
+    (tmp_path / "Makefile").write_text("-include none.mk flags.mk # and more\ninclude $(TOP)/x.mk\ninclude rules.mk\n")
+    place = BuildPlace(str(tmp_path), reads_makefile=True)
+    assert build_tree.look(place).makefile_options == {"-MMD", "-gsplit-dwarf"}
+    assert build_tree.look(BuildPlace(str(tmp_path), True, ("flags.mk",))).makefile_options == {"-gsplit-dwarf"}
 
 
 def test_directories_of_links_are_found_in_path(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ import pytest
 from distcc_auto.answers import Answer, Phase, Ready, Refused
 from distcc_auto.hosts import TcpHost
 from distcc_auto.plan import WorkerSlots, make_plan
-from distcc_auto.settings import Settings
+from distcc_auto.settings import DriverSettings
 from distcc_auto.show import report
 from distcc_auto.stats import WorkerStats
 from distcc_common.limits import MemoryLimit
 
-SETTINGS = Settings((), 0, 0, 0, 0, 1, 1)
+SETTINGS = DriverSettings((), 0, 0, 0, 0, 1, 1)
 
 
 def ready(name: str, compile_ok: int | None) -> Ready:

@@ -25,7 +25,7 @@ SETTINGS = WorkerSettings(
 
 
 def test_distccd_gets_the_settings() -> None:
-    words = distccd_command(SETTINGS)
+    words = distccd_command(SETTINGS, "/state")
     program = words[words.index("distccd") :]
     given = {program[index]: program[index + 1] for index in range(1, len(program) - 1)}
     assert (given["--jobs"], given["--log-level"], given["--port"]) == ("6", "notice", "3632")
@@ -35,9 +35,10 @@ def test_distccd_gets_the_settings() -> None:
     ]
 
 
-def test_distccd_is_killed_before_the_supervisor() -> None:
-    words = distccd_command(SETTINGS)
-    assert words[: words.index("distccd")] == ["choom", "-n", "500", "--"]
+def test_distccd_is_killed_before_the_supervisor_and_cannot_use_its_directory() -> None:
+    words = distccd_command(SETTINGS, "/state")
+    confined = [sys.executable, "-m", "distcc_worker.confined", "/state"]
+    assert words[: words.index("distccd")] == ["choom", "-n", "500", "--", *confined]
 
 
 def test_a_tunnel_reaches_both_ports_by_each_name_of_this_host() -> None:

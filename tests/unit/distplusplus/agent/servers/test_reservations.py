@@ -3,63 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
-from distplusplus.agent.agent_settings import ServerSettings, Settings
-from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.remote_compile import reserve_and_send
 from distplusplus.agent.servers import reservations
 from distplusplus.agent.servers.diagnosis import Trouble
-from distplusplus.agent.servers.fake_worker import FakeWorker
-from distplusplus.agent.servers.protocol import Mismatch, PreparedCompile, RemoteWorker, WorkerFullError
-from distplusplus.agent.servers.reservations import Job
-from distplusplus.agent.servers.scheduler import NoWorkerError, Scheduler
-from distplusplus.compiler.classify import Compile, classify
-from distplusplus.protocol import distplusplus_pb2 as pb
-
-GCC = LocalCompiler("/usr/bin/gcc", "gcc 1", ("gcc",), False, "1", "fake-linux-gnu", "1")
-
-
-def prepared(*, unexpanded: bool = False) -> PreparedCompile:
-    command = classify("gcc", ["-c", "a.c"], {}, clang=False)
-    assert isinstance(command, Compile)
-    return PreparedCompile(command, GCC, pb.File(), "/work", unexpanded)
-
-
-class Farm:
-    """Workers with so many slots, and jobs for them."""
-
-    def __init__(self, *slots: int) -> None:
-        numbers = iter(slots)
-        self.scheduler = Scheduler(lambda entry, changed: FakeWorker(entry, changed, next(numbers)))
-        self.settings = Settings(servers=tuple(ServerSettings(f"server-{number}:1") for number in range(len(slots))))
-        self.said: list[str] = []
-        self.servers = [worker for worker in self.scheduler.workers(self.settings) if isinstance(worker, FakeWorker)]
-
-    def job(self, *, unexpanded: bool = False) -> Job:
-        return Job(GCC, self.settings, lambda _, text: self.said.append(text), unexpanded=unexpanded)
-
-    def start(self, *, unexpanded: bool = False) -> asyncio.Task[tuple[RemoteWorker, pb.CompileAnswer]]:
-        job = self.job(unexpanded=unexpanded)
-        return asyncio.get_running_loop().create_task(
-            reserve_and_send(self.scheduler, job, prepared(unexpanded=unexpanded))
-        )
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Returns when `condition` holds; the test's time limit ends what never does."""
-    while not condition():
-        await asyncio.sleep(0.001)
-
-
-def run(test: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(20):
-            await test()
-
-    asyncio.run(bounded())
+from distplusplus.agent.servers.protocol import Mismatch, WorkerFullError
+from distplusplus.agent.servers.scheduler import NoWorkerError
+from tests.unit.distplusplus.agent.servers.farm import Farm, prepared, run, until
 
 
 def test_jobs_go_to_the_server_with_the_lowest_share_taken() -> None:
@@ -72,6 +24,22 @@ def test_jobs_go_to_the_server_with_the_lowest_share_taken() -> None:
             job.cancel()
         await asyncio.wait(jobs)
         assert [server.active for server in farm.servers] == [0, 0]
+
+    run(test)
+
+
+def test_patience_is_for_the_slot_and_not_for_the_compile() -> None:
+    async def test() -> None:
+        farm = Farm(1)
+        (server,) = farm.servers
+        patient = asyncio.ensure_future(reserve_and_send(farm.scheduler, farm.job(), prepared(), 0.05))
+        await until(lambda: len(server.running) == 1)
+        with pytest.raises(NoWorkerError, match=r"no slot became free within 0\.05 s") as caught:
+            await reserve_and_send(farm.scheduler, farm.job(), prepared(), 0.05)
+        assert caught.value.refused
+        server.end_job()
+        assert (await patient)[0] is server
+        await until(lambda: server.active == 0)
 
     run(test)
 
