@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import psutil
@@ -73,7 +74,8 @@ class Clients:
             try:
                 return client.compile(text, outputName="obj/a.o")
             except grpc.RpcError as error:
-                refusal = refusals.from_trailers(error.trailing_metadata())
+                call: Any = error
+                refusal = refusals.from_trailers(call.trailing_metadata())
                 if refusal is None or refusal.reason != pb.Refusal.EXPIRED_RESERVATION:
                     raise
 
