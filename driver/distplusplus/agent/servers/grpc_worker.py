@@ -230,7 +230,9 @@ class GrpcWorker:
 
     async def _query(self, compiler: str, settings: Settings) -> pb.QueryAnswer | None:
         """None if it has no such compiler. Raises WorkerLostError. Connection and answer have their own deadlines."""
-        request = pb.ServerQuery(compiler=compiler, desiredCompressionType=settings.compress)
+        request = pb.ServerQuery(
+            compiler=compiler, desiredCompressionType=settings.compress, answerUnknownCompiler=True
+        )
         timeout_s = settings.connect_timeout_s + _ANSWER_TIMEOUT_S
         call = asyncio.ensure_future(self._connection.call(methods.QUERY, request, timeout_s))
         call.add_done_callback(retrieve)
@@ -297,7 +299,7 @@ class GrpcWorker:
             await asyncio.sleep(_HEARTBEAT_S)
             if not self.active or not self._connection.is_open:
                 return
-            query = pb.ServerQuery(compiler=next(iter(self._own_names()), ""))
+            query = pb.ServerQuery(compiler=next(iter(self._own_names()), ""), answerUnknownCompiler=True)
             try:
                 self._learn(await self._connection.call(methods.QUERY, query, _SILENCE_S))
             except grpc.aio.AioRpcError as error:
