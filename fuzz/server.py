@@ -1,9 +1,9 @@
-"""Atheris target: arguments, names and framing as a client could send them.
+"""Atheris target: arguments, names, messages and framing as a client could send them.
 
     python -m fuzz.server -max_total_time=60      (pip install atheris)
 
-The property: for any bytes there is a plan or a CallRefused, never another exception; and no argument of a
-plan names a file that is not the job's.
+The properties: for any bytes there is a command or a refusal, never another exception; no argument of a command names a
+file that is not the job's; what is written to a log or a terminal is text.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ with atheris.instrument_imports(include=["distplusplus"]):
     from distplusplus.compiler.identity import Family, Identity
     from distplusplus.compiler.languages import Language
     from distplusplus.compiler.refusals import NotAllowedError
-    from distplusplus.protocol import compression
+    from distplusplus.protocol import compression, encoding
     from distplusplus.protocol import distplusplus_pb2 as pb
     from distplusplus.protocol.refusals import CallRefused
     from distplusplus.server import command_line as plan
+    from distplusplus.server import job_files, message_limits
     from distplusplus.server.compilers import Program
+    from distplusplus.server.log import printable
 
 _PROGRAM = Program("gcc", "/usr/bin/gcc", "/usr/bin/gcc")
 _IDENTITIES = {
@@ -103,15 +105,39 @@ def framing(data: bytes) -> None:
         file = pb.CompileRequest.FromString(data).inputFile
     except DecodeError:
         file = pb.File(compressionType=pb.zstd, content=data)
-    for candidate in (file, pb.File(compressionType=pb.zstd, content=b"\x28\xb5\x2f\xfd" + data)):
+    magic, frame = b"\x28\xb5\x2f\xfd", compression.compress(b"int x;", pb.zstd)
+    empty = bytes.fromhex("28b52ffd2000010000")
+    contents = (magic + data, frame + data, frame + empty + data, frame + magic + data)
+    for candidate in (file, *(pb.File(compressionType=pb.zstd, content=content) for content in contents)):
         with contextlib.suppress(compression.CompressionError):
             assert len(compression.unpack(candidate, 1 << 16)) <= 1 << 16
+
+
+def messages(data: bytes) -> None:
+    """A message before it is parsed, and one that is encoded without protobuf."""
+    with contextlib.suppress(CallRefused):
+        message_limits.check_fields(data, small_bytes=0)
+    name = data[:4].hex()
+    pieces = encoding.file_field(pb.CompileAnswer.OUTPUTFILE_FIELD_NUMBER, name, pb.NONE, data)
+    assert pb.CompileAnswer.FromString(b"".join(pieces)).outputFile.content == data
+
+
+def texts(data: bytes) -> None:
+    """Line markers of a source, messages of a compiler, and lines of a log."""
+    for name in job_files.named_sources(b'# 1 "' + data + b'"\n' + data):
+        assert not name.startswith(("/", "-", "@")), name
+        assert ".." not in name.split("/"), name
+    text = data.decode("utf-8", "replace")
+    assert job_files.without_control_characters(text).replace("\n", "").replace("\t", "").find("\x1b") < 0
+    assert printable(text).isprintable()
 
 
 def test_one_input(data: bytes) -> None:
     """What atheris calls."""
     arguments_and_names(data)
     framing(data)
+    messages(data)
+    texts(data)
 
 
 def main() -> None:

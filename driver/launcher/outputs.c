@@ -74,15 +74,6 @@ static int is_replaceable(const struct stat *status)
            (status->st_mode & 07777) == (0666 & ~mask);
 }
 
-static int write_device(const char *name, int memory)
-{
-    int device = open(name, O_WRONLY | O_CLOEXEC);
-    if (device < 0)
-        return -1;
-    int failed = copy_memory(memory, device);
-    return failed | close(device);
-}
-
 /* Gives an unnamed file its name. An older file there is removed first, as the assembler does: linkat() replaces none,
  * and a temporary name to rename from could be left over. 0 or -1. */
 static int link_file(int file, const char *name)
@@ -147,16 +138,11 @@ static int write_beside(const char *name, int memory)
     return failed;
 }
 
-/* Writes one output from a memfd: devices in place, files whole or not at all. 0, or -1 if it cannot be written, or
- * not as the compiler would. */
+/* Writes one output from a memfd, whole or not at all. 0, or -1 if it cannot be written as the compiler would. */
 int write_output(const char *name, int memory)
 {
     struct stat status;
-    if (lstat(name, &status) == 0) {
-        if (S_ISCHR(status.st_mode))
-            return write_device(name, memory);
-        if (!is_replaceable(&status))
-            return -1;
-    }
+    if (lstat(name, &status) == 0 && !is_replaceable(&status))
+        return -1;
     return write_unnamed(name, memory) == 0 ? 0 : write_beside(name, memory);
 }

@@ -222,3 +222,16 @@ def test_a_name_that_no_name_server_can_have_is_dropped_like_any_other(project: 
     assert done.returncode == 0, done
     (line,) = _refusals(done.stderr)
     assert f"{name}: resolve: no address for '{name}'" in line
+
+
+@pytest.mark.parametrize("arguments", [("hosts",), ("hosts", "--json"), ("--explain",), ("sh", "-c", ":")])
+def test_a_stats_port_cannot_steer_the_terminal(arguments: tuple[str, ...], project: Sandbox) -> None:
+    hostile = b"\x1b]0;gone\x07\x1b[2J[/red][link=x]"
+    reply = b"HTTP/1.0 200 OK\n\n<distccstats>\ndcc_max_kids %b\n</distccstats>\n" % hostile
+    with FakePort(fake_workers.say(reply)) as port:
+        project.environ["DISTCC_AUTO_HOSTS"] += f" {port.spec()}"
+        done = project.distcc_auto(*arguments)
+    assert done.returncode == 0, done
+    shown = done.stdout + done.stderr
+    assert "[2J[/red][link=x]" in shown
+    assert all(letter.isprintable() or letter == "\n" for letter in shown), done

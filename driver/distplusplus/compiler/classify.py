@@ -9,34 +9,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 from distplusplus.compiler import allowed
+from distplusplus.compiler.command import Command, fallthrough_level, parse, take_passed
 from distplusplus.compiler.configure_tests import is_configure_test
 from distplusplus.compiler.file_names import check_name, check_output
 from distplusplus.compiler.languages import PREPROCESSED_ENDINGS, SOURCE_ENDINGS, SOURCE_OPTIONS, Language
 from distplusplus.compiler.names import compiles_as_cxx, is_gcc_11
-from distplusplus.compiler.options import Extra, Reader, Server, Value
+from distplusplus.compiler.options import Extra
 from distplusplus.compiler.refusals import NotAllowedError
-from distplusplus.compiler.source_scan import is_plain_argument
 from distplusplus.compiler.special_files import has_special_name
-from distplusplus.compiler.words import Word, take_apart
 
-# GCC's compiler reads all that -Wp and -Xpreprocessor pass on. These it reads for the preprocessor alone.
-_PASSED_WITH_VALUE = frozenset(
-    {"-MD", "-MMD", "-I", "-D", "-U", "-include", "-imacros", "-iquote", "-isystem", "-idirafter"}
-)
-_PASSED_FILE = frozenset({"-MD", "-MMD", "-include", "-imacros"})
-_PASSED = re.compile(r"-[IDU].+|-i(?:nclude|macros|quote|system|dirafter).+|-MP|-undef|-nostdinc", re.DOTALL)
-# Clang heeds it for __builtin_FILE only while it preprocesses.
-_MAPS_NAMES = frozenset({"-fmacro-prefix-map=", "-ffile-prefix-map="})
-# What says how messages are shown; `auto` says nothing.
-_SHOWN = re.compile(
-    r"-f(?:no-)?(?:diagnostics-color|color-diagnostics)(?:=(?!auto$).*)?|-f(message-length|diagnostics-urls)=(?!auto$).*"
-    r"|-fdiagnostics-plain-output"
-)
-_FALLTHROUGH = re.compile(r"-W(?:error=)?(no-)?implicit-fallthrough(?:=(\d+))?")
 # The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT; clang's Driver.cpp).
 _LOCAL_ENVIRONMENT = (
     "COMPILER_PATH", "GCC_EXEC_PREFIX", "DEPENDENCIES_OUTPUT", "SUNPRO_DEPENDENCIES", "GCC_COMPARE_DEBUG",
@@ -93,34 +78,6 @@ class Compile:
         return bool(self.extras)
 
 
-@dataclass
-class _Command:
-    """A command taken apart."""
-
-    inputs: list[str] = field(default_factory=list)
-    # All arguments but -c, -S, -o and its value: what the preprocessor gets.
-    kept: list[str] = field(default_factory=list)
-    remote: list[str] = field(default_factory=list)
-    stop: str = ""
-    output: str | None = None
-    language: str = ""
-    # What -Wp and -Xpreprocessor pass on.
-    passed: list[str] = field(default_factory=list)
-    # Why it is compiled locally.
-    local: str = ""
-    writes_dependencies: bool = False
-    names_dependencies: bool = False
-    names_target: bool = False
-    maps_names: bool = False
-    # Its source must be preprocessed in full.
-    in_full: bool = False
-    # Of how messages are shown: what the user says himself.
-    shown: set[str] = field(default_factory=set)
-    warnings: list[str] = field(default_factory=list)
-    # Named by options.
-    files: list[str] = field(default_factory=list)
-
-
 def is_changed_by_preprocessing(messages: str) -> bool:
     """Whether a compiler that had not been given preprocessed text might not have said this."""
     return _CHANGED_BY_PREPROCESSING.search(messages) is not None
@@ -142,7 +99,7 @@ def classify(
     for_terminal: arguments for messages as they would be on the user's terminal
     directory: where the command is run; "" if that is not known
     """
-    command = _take_apart(arguments, clang)
+    command = parse(arguments, clang=clang)
     if local := _why_local(command, environ, directory):
         return local
     source = command.inputs[0]
@@ -165,7 +122,7 @@ def classify(
         return Local(str(refused))
     first_half = (*command.kept, *_dependency_arguments(command, source, output), *shown)
     preprocess = (*first_half, "-E")
-    fallthrough = 0 if clang else _fallthrough_level(command.warnings)
+    fallthrough = 0 if clang else fallthrough_level(command.warnings)
     leaves_macros = language == Language.CXX and not clang and is_gcc_11(version) and not command.in_full
     for_comments = fallthrough > 0 and is_gcc_11(version) and not command.in_full
     directives = (*first_half, "-fdirectives-only", "-E") if leaves_macros or for_comments else ()
@@ -186,7 +143,7 @@ def classify(
     )
 
 
-def _why_local(command: _Command, environ: Mapping[str, str], directory: str) -> Local | None:
+def _why_local(command: Command, environ: Mapping[str, str], directory: str) -> Local | None:
     """Why the command is not one compile, None if it is."""
     if not command.inputs:
         return Local("no input file: a question to the compiler, or an error", bounded=False)
@@ -206,7 +163,7 @@ def _why_local(command: _Command, environ: Mapping[str, str], directory: str) ->
         return Local("a test of configure: compiled locally, it is faster")
     if command.output is not None and (reason := _wrong_output(command.output, base)):
         return Local(reason)
-    if not _take_passed(command):
+    if not take_passed(command):
         return Local("-Wp or -Xpreprocessor passes on what is more than the preprocessor's")
     if special := next(filter(has_special_name, command.files), None):
         return Local(f"{special} is another file to each process")
@@ -227,104 +184,7 @@ def _wrong_output(output: str, source_base: str) -> str:
     return "the output has the source's name" if os.path.basename(output) == source_base else ""
 
 
-def _take_apart(arguments: Sequence[str], clang: bool) -> _Command:
-    command = _Command()
-    for word in take_apart(arguments, clang=clang):
-        if word.lacks_value:
-            command.local = f"{word.argument} lacks its value"
-        elif not word.is_operand:
-            _take_option(command, word)
-        else:
-            command.kept.append(word.argument)
-            if word.argument != "--":
-                command.inputs.append(word.argument)
-    return command
-
-
-def _take_option(command: _Command, word: Word) -> None:  # noqa: PLR0912  # a table of cases
-    name = word.option.name if word.option else ""
-    value = word.value or ""
-    if name in ("-c", "-S", "--compile", "--assemble"):
-        stop = {"--compile": "-c", "--assemble": "-S"}.get(name, name)
-        if command.stop not in ("", stop):
-            command.local = "-c and -S together"
-        command.stop = stop
-        return
-    if name in ("-o", "--output"):
-        command.output = value
-        return
-    command.kept += word.arguments
-    if name in ("-x", "--language"):
-        if command.inputs:
-            command.local = "-x behind the input file"
-        command.language = value
-        return
-    if word.option is None or word.option.server != Server.DROPPED:
-        command.remote += word.arguments
-    if (
-        word.option
-        and word.option.value in (Value.FILE_READ, Value.FILE_WRITTEN)
-        and word.option.reader != Reader.LINKER
-    ):
-        command.files.append(value)
-    if word.option and word.option.local:
-        command.local = command.local or f"{word.argument} {word.option.local}"
-    command.in_full |= (word.option is not None and word.option.in_full) or not all(
-        map(is_plain_argument, word.arguments)
-    )
-    if name in ("-Wp,", "-Xpreprocessor"):
-        command.passed += value.split(",") if name == "-Wp," else [value]
-        command.in_full |= "imacros" in value
-    elif name in ("-MD", "-MMD", "--write-dependencies", "--write-user-dependencies"):
-        command.writes_dependencies = True
-    elif name == "-MF":
-        command.names_dependencies = True
-    elif name in ("-MT", "-MQ"):
-        command.names_target = True
-    elif name in _MAPS_NAMES:
-        command.maps_names = True
-    elif found := _SHOWN.fullmatch(word.argument):
-        # Whoever has no colours has no links.
-        command.shown |= {f"-f{found[1]}"} if found[1] else {"-fdiagnostics-color", "-fdiagnostics-urls"}
-    elif name in ("-W", "-w"):
-        command.warnings.append(word.argument)
-
-
-def _fallthrough_level(warnings: Sequence[str]) -> int:
-    """The level of -Wimplicit-fallthrough if comments count at it, else 0. Clang reads no comments.
-
-    -Wextra means 3, unless the warning is named itself, wherever that stands (gcc(1); GCC's c.opt).
-    """
-    by_extra, by_name = 0, None
-    for warning in warnings:
-        if warning == "-w":
-            return 0
-        if warning in ("-W", "-Wextra", "-Wno-extra"):
-            by_extra = 0 if warning == "-Wno-extra" else 3
-        elif found := _FALLTHROUGH.fullmatch(warning):
-            by_name = 0 if found[1] else int(found[2] or 3)
-    level = by_extra if by_name is None else by_name
-    return level if level < 5 else 0
-
-
-def _take_passed(command: _Command) -> bool:
-    """Remembers the files that -Wp and -Xpreprocessor name; whether all of it is for the preprocessor."""
-    words = iter(command.passed)
-    for word in words:
-        if word in _PASSED_WITH_VALUE:
-            value = next(words, "-")
-            if value.startswith("-"):
-                return False
-            if word in _PASSED_FILE:
-                command.files.append(value)
-        elif not _PASSED.fullmatch(word):
-            return False
-        elif word.startswith(("-include", "-imacros")):
-            command.files.append(word.removeprefix("-include").removeprefix("-imacros"))
-    return True
-
-
-def _language(command: _Command, source: str, compiler: str) -> Language | str:
+def _language(command: Command, source: str, compiler: str) -> Language | str:
     """The language of the source, or why it cannot be preprocessed locally and compiled elsewhere."""
     name = os.path.basename(source)
     if command.language == "none":
@@ -345,7 +205,7 @@ def _default_output(source: str, stop: str) -> str:
     return os.path.splitext(os.path.basename(source))[0] + (".s" if stop == "-S" else ".o")
 
 
-def _dependency_arguments(command: _Command, source: str, output: str) -> list[str]:
+def _dependency_arguments(command: Command, source: str, output: str) -> list[str]:
     """With -E, the file and target of -MD would be others than with -c: they are named as -c would have them."""
     if not command.writes_dependencies:
         return []

@@ -315,6 +315,7 @@ TABLE: tuple[Option, ...] = (
     Option("-fdirectives-only", ALONE, _CPP, _NONE, _DROP, local=_TOGETHER),
     Option("-fdump-", JOINED, _CC, _WRITTEN, _NO, _FURTHER),
     Option("-fembed-bitcode", ALONE | JOINED, _CC, _TEXT, _NO, _RECORDS),
+    Option("-fembed-offload-object=", JOINED, _CC, _READ, _NO, _BESIDE),
     Option("-ffile-compilation-dir=", JOINED, _CC, _DIR, _NO, _CLANGS, clang=False),
     Option("-ffile-compilation-dir=", JOINED, _CC, _DIR, _OK, form=r"[\s\S]*", clang=True),
     Option("-ffile-prefix-map=", JOINED, _CC, _MAP, _OK, form=_MAP_FORM),
@@ -326,6 +327,7 @@ TABLE: tuple[Option, ...] = (
     # Clang warns that a preprocessed source has no use for it.
     Option("-fmacro-prefix-map=", JOINED, _CPP, _MAP, _DROP, clang=True),
     Option("-fmem-report", ALONE | JOINED, _CC, _TEXT, _OK, local=_TELLS, form=_TAIL),
+    Option("-fmemory-profile-use=", JOINED, _CC, _READ, _NO, _BESIDE),
     Option("-fminimize-whitespace", ALONE, _CPP, _NONE, _OK, local=_TOGETHER),
     Option("-fmodule", JOINED, _CC, _TEXT, _NO, _MODULES),
     Option("-fno-directives-only", ALONE, _CPP, _NONE, _DROP, local=_TOGETHER),
@@ -339,6 +341,7 @@ TABLE: tuple[Option, ...] = (
     Option("-fopenmp-host-", JOINED, _CC, _READ, _NO, _BESIDE),
     Option("-fopenmp-targets", ALONE | JOINED, _CC, _TEXT, _NO, _TWO_TARGETS),
     Option("-fopt-info", ALONE | JOINED, _CC, _WRITTEN, _OK, _FURTHER, local=_TELLS, form=r"[\w-]*"),
+    Option("-foptimization-record-", JOINED, _CC, _WRITTEN, _NO, _FURTHER, local=_TELLS),
     Option("-fpass-plugin", JOINED, _CC, _READ, _NO, _PLUGIN),
     Option("-fpch", JOINED, _CC, _READ, _NO, _MODULES),
     Option("-fplugin", JOINED, _CC, _READ, _NO, _PLUGIN),

@@ -124,7 +124,7 @@ def knows_extensions(request: pb.CompileRequest) -> bool:
 
 
 def extra_kind(file_name: str, command: CompileCommand) -> pb.FurtherOutput.Kind | None:
-    """What a file beside the output is, None if the job was not asked for such a one."""
+    """The kind of a file beside the output, None if the job was not asked for that kind."""
     for ending, (extra, kind) in _EXTRA_ENDINGS.items():
         if file_name.endswith(ending) and extra in command.extras:
             return kind
@@ -166,7 +166,7 @@ def _language_option(language: Language, clang: bool) -> tuple[str, ...]:
 
 
 def _check_directives_only(identity: Identity, language: Language) -> None:
-    """Raises CallRefused where -fdirectives-only is not what it is in GCC 11, which wrote it anew."""
+    """Raises CallRefused unless -fdirectives-only means what it means since GCC 11."""
     if identity.family != Family.GCC or not is_gcc_11(identity.version):
         raise CallRefused(
             pb.Refusal.ARGUMENT_NOT_ALLOWED,

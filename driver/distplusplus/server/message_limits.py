@@ -16,9 +16,9 @@ _MAX_FIELDS = 20_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-def check_fields(data: bytes) -> None:
-    """Raises CallRefused for a message of more than 8 MiB and 20,000 fields, or for one that is damaged."""
-    if len(data) <= _SMALL_BYTES:
+def check_fields(data: bytes, small_bytes: int = _SMALL_BYTES) -> None:
+    """Raises CallRefused for a message of more than `small_bytes` that has more than 20,000 fields or is damaged."""
+    if len(data) <= small_bytes:
         return
     position = fields = 0
     while position < len(data):

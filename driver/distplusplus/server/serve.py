@@ -1,4 +1,4 @@
-"""Serves: becomes an unprivileged user, listens, and ends when it is told to."""
+"""Runs the server: becomes an unprivileged user, listens, and ends on a signal."""
 
 from __future__ import annotations
 
@@ -88,8 +88,7 @@ def _start(settings: Settings) -> int:
     if not landlock.abi():
         if (settings.tls_key or settings.token_file) and not settings.unconfined:
             raise ConfigurationError(
-                "this kernel has no Landlock (Linux 5.13), so a compile could read the TLS key and the"
-                " tokens;"
+                "this kernel has no Landlock (Linux 5.13), so a compile could read the TLS key and the tokens;"
                 " give --unconfined if every client may know them"
             )
         log.warning("this kernel has no Landlock: jobs can read every file that this server can read")
@@ -112,7 +111,7 @@ def _start(settings: Settings) -> int:
 
 
 class _Told:
-    """SIGTERM or SIGINT: `once` and `twice`. Before anyone is told that the server is ready."""
+    """SIGTERM and SIGINT: `once` after the first, `twice` after the second. Made before the server says it is ready."""
 
     def __init__(self) -> None:
         self.once, self.twice = asyncio.Event(), asyncio.Event()
@@ -181,7 +180,7 @@ async def _until_told(
     try:
         await asyncio.wait([first, lost], return_when=asyncio.FIRST_COMPLETED)
         if warden.lost.is_set():
-            log.critical("the process that starts compilers has ended; the server ends, too")
+            log.critical("the process that starts compilers has ended, so the server ends")
             await server.stop(0)
             return _EXIT_FAULT
         _notify("STOPPING=1")
@@ -191,7 +190,7 @@ async def _until_told(
         await asyncio.wait([drained, second, lost], return_when=asyncio.FIRST_COMPLETED)
         drained.cancel()
         if told.twice.is_set():
-            log.warning("told again to end: %d jobs are stopped", worker.slots.running)
+            log.warning("second signal: %d jobs are stopped", worker.slots.running)
         await server.stop(0 if told.twice.is_set() else _ANSWERS_GRACE_S)
         return 0
     finally:

@@ -12,7 +12,7 @@ from distplusplus.server.log import log
 
 
 def tls_credentials(certificate: str, key: str, client_ca: str | None) -> grpc.ServerCredentials:
-    """Credentials that follow their files: looked at on each new connection. Raises ConfigurationError."""
+    """Credentials whose files are read again when they change, on each new connection. Raises ConfigurationError."""
     watch = watched_files("TLS", *([certificate, key] + ([client_ca] if client_ca else [])))
 
     def configuration() -> grpc.ServerCertificateConfiguration:

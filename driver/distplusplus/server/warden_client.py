@@ -25,7 +25,7 @@ from distplusplus.server.privileges import Account
 # The directory of the package, which `python -I -S` does not look into.
 _PACKAGES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _WARDEN = "import sys; sys.path.append(sys.argv.pop(1)); from distplusplus.server.warden import main; main()"
-# A container's /dev/shm is 64 MiB unless it is told otherwise: too small for a C++ source and its assembly.
+# A container has a /dev/shm of 64 MiB by default: too small for a C++ source and its assembly.
 _SHM, _SHM_MIN_BYTES = "/dev/shm", 512 * 1024 * 1024  # noqa: S108
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 

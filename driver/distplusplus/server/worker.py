@@ -107,7 +107,7 @@ class Worker:
         return reservation
 
     def promise(self, reservation: Reservation) -> pb.ReservationAnswer:
-        """What the client is told about its reservation. From now on it can expire."""
+        """The answer about a reservation, which can expire from now on."""
         self._schedule_expiry(reservation.due_s)
         return pb.ReservationAnswer(
             success=True,

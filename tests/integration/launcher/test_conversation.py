@@ -77,6 +77,7 @@ def test_a_packet_with_more_descriptors_than_one_is_refused(
     [
         *(Packet(data) for data in (b"?", b"\0", b"\xff" * 100, b"X", b"X\0", b"X12345", b"L?", b"Fa.o")),
         Packet(b"F", (b"content",)),
+        Packet(b"F/dev/null", (b"content",)),
         Packet(b"Fno/such/directory/a.o", (b"content",)),
         Packet(b"F" + b"x" * 300, (b"content",)),
         Packet(b"F" + b"x" * 5000, (b"content",)),

@@ -150,6 +150,24 @@ def test_debug_information_names_the_clients_files(home: Home, case: Case) -> No
         assert b"distplusplusd" not in out.read_bytes()
 
 
+@pytest.mark.parametrize("directory", ["/proc/self/cwd", "/a link/to it", "/home/u/link"])
+@pytest.mark.parametrize("case", [GCC, CLANG], ids=["gcc", "clang"])
+def test_the_clients_working_directory_is_recorded_as_it_is_told(client: Client, case: Case, directory: str) -> None:
+    """Compilers take $PWD for it: a path through a symbolic link, or whatever a build tool puts there."""
+    text = b'# 1 "a.c"\nint f(void) { return 1; }\n'
+    fields = {"cwd": directory, "furtherOutputs": True, "outputName": "a.o"}
+    debug = client.compile(text, "a.c", case.compiler, ["-g", "-c"], **fields)
+    assert directory.encode() + b"\0" in compression.unpack(debug.outputFile, 1 << 20)
+    covered = client.compile(text, "a.c", case.compiler, ["--coverage", "-c"], **fields)
+    assert directory.encode() + b"/a.gcda\0" in compression.unpack(covered.outputFile, 1 << 20)
+    (notes,) = covered.furtherOutput
+    assert notes.kind == pb.FurtherOutput.GCNO
+    if case is GCC:  # clang 14's have no directory
+        assert directory.encode() + b"\0" in compression.unpack(notes.file, 1 << 20)
+    mapped = client.compile(text, "a.c", case.compiler, ["-g", "-c", f"-fdebug-prefix-map={directory}=/z"], **fields)
+    assert b"/z\0" in compression.unpack(mapped.outputFile, 1 << 20)
+
+
 def test_assembly(home: Home) -> None:
     text = '\t.globl f\nf:\n\t.long 1\n\t.section .note.GNU-stack,"",@progbits\n'
     (home.root / "code.s").write_text(text)

@@ -21,7 +21,7 @@ class NoWorkerError(Exception):
         self.refused = refused
 
 
-class Reservation:
+class ReservedSlot:
     """A slot for one job, held for as long as the `async with` of `Scheduler.reservation`."""
 
     def __init__(self, slot: Slot, settings: Settings, reservations: Reservations) -> None:
@@ -54,11 +54,11 @@ class Scheduler:
         return [self._worker(entry) for entry in settings.servers]
 
     @contextlib.asynccontextmanager
-    async def reservation(self, job: Job) -> AsyncIterator[Reservation]:
+    async def reservation(self, job: Job) -> AsyncIterator[ReservedSlot]:
         """A slot on a worker that can do the job; waits for one. Raises NoWorkerError."""
         slot = await self._slot(job)
         try:
-            yield Reservation(slot, job.settings, self._reservations)
+            yield ReservedSlot(slot, job.settings, self._reservations)
         finally:
             slot.worker.active -= 1
             self._wake()
