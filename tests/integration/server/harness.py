@@ -164,12 +164,14 @@ def refused(code: grpc.StatusCode, reason: pb.Refusal.Reason, match: str = "") -
 
 
 class SlowLink:
-    """Forwards one connection, the client's bytes no faster than `bytes_per_s`."""
+    """Forwards one connection, the client's bytes no faster than `bytes_per_s`, from the address `source`."""
 
-    def __init__(self, address: str, bytes_per_s: int) -> None:
+    def __init__(self, address: str, bytes_per_s: int, source: str = "") -> None:
         host, _, port = address.rpartition(":")
         self._target = (host, int(port))
         self._bytes_per_s = bytes_per_s
+        self._source = (source, 0)
+        self._ended = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = [self._listener]
         self._threads = [threading.Thread(target=self._forward)]
@@ -179,6 +181,7 @@ class SlowLink:
         return f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         for end in self._sockets:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -189,7 +192,7 @@ class SlowLink:
     def _forward(self) -> None:
         with contextlib.suppress(OSError):
             near, _ = self._listener.accept()
-            far = socket.create_connection(self._target)
+            far = socket.create_connection(self._target, source_address=self._source)
             self._sockets += [near, far]
             back = threading.Thread(target=self._copy, args=(far, near, 0))
             self._threads.append(back)
@@ -198,9 +201,7 @@ class SlowLink:
 
     def _copy(self, source: socket.socket, sink: socket.socket, bytes_per_s: int) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(16_384):
-                if bytes_per_s:
-                    time.sleep(len(data) / bytes_per_s)
+            while (data := source.recv(16_384)) and not self._ended.wait(len(data) / bytes_per_s if bytes_per_s else 0):
                 sink.sendall(data)
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ import pytest
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from tests.integration.server.harness import HELLO, Client, Server, refused, until
+from tests.integration.server.prober import Prober
 
 Code = grpc.StatusCode
 Start = Callable[..., Server]
@@ -132,22 +132,6 @@ def test_refused_jobs_leave_no_memory(start: Start) -> None:
     assert "Traceback" not in server.log
 
 
-PROBE = """
-import sys, threading, time
-from distplusplus.protocol import distplusplus_pb2 as pb
-from tests.integration.server.harness import Client
-client, stop, longest_s = Client(sys.argv[1]), threading.Event(), 0.0
-threading.Thread(target=lambda: (sys.stdin.read(), stop.set())).start()
-client.query(pb.ServerQuery(compiler="gcc"), timeout=60)
-print("ready", flush=True)
-while not stop.wait(0.02):
-    begun_s = time.monotonic()
-    client.query(pb.ServerQuery(compiler="gcc"), timeout=60)
-    longest_s = max(longest_s, time.monotonic() - begun_s)
-print(longest_s)
-"""
-
-
 def raw_call(address: str, path: bytes, *headers: tuple[bytes, bytes]) -> socket.socket:
     """A connection with one gRPC call that sends no message, and has any bytes in its headers; RFC 9113, 7541."""
 
@@ -175,23 +159,6 @@ def test_a_token_that_is_not_text_is_refused_and_not_logged(guarded: Server) -> 
             answer += received
     assert "secret" not in guarded.log
     assert "Traceback" not in guarded.log
-
-
-class Prober:
-    """Another client, a process of its own, that asks every 20 ms and measures the longest answer."""
-
-    def __init__(self, server: Server) -> None:
-        command = [sys.executable, "-c", PROBE, server.addresses[0]]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout
-        assert self._process.stdout.readline() == "ready\n"
-        self.longest_s = float("inf")
-
-    def __enter__(self) -> Prober:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.longest_s = float(self._process.communicate(timeout=60)[0])
 
 
 # A second is what is promised. This machine may be busy with other tests; it took 7 to 24 s before.

@@ -1,51 +1,53 @@
-"""Many real compiles with clients of every kind at once; afterwards all is as before.
-
-DISTPLUSPLUSD_SOAK_JOBS=2000 makes it the long one; in an ordinary run it is short.
-"""
+"""2,000 compiles beside hostile clients: all are done, others are answered, and afterwards all is as before."""
 
 from __future__ import annotations
 
-import os
-import random
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import psutil
 import pytest
 
-from distplusplus.protocol import compression
+from distplusplus.protocol import compression, refusals
 from distplusplus.protocol import distplusplus_pb2 as pb
-from tests.integration.server.harness import HELLO, Client, Server, SlowLink, endless, until
+from tests.integration.server.harness import Client, Server, until
+from tests.integration.server.hostile_clients import ATTACKS, Attack, neighbour
+from tests.integration.server.prober import Prober
 
-JOBS = int(os.environ.get("DISTPLUSPLUSD_SOAK_JOBS", "160"))
-GOOD_CLIENTS = 4
+_JOBS, _WARM_UP_JOBS = 2000, 200
+_POLITE_CLIENTS = 4
 # The warm-up fills caches (a compressor for each thread, gRPC's arenas); growth is looked for after it.
 _GROWTH_BYTES = 30 << 20
+_ANSWER_S = 1.0
+# Between two tries of each attack. Without it the attackers' own CPU time would be most of the test's.
+_PAUSE_S = 2.0
 
 
 class Clients:
-    """Four that compile, one that vanishes, one that sends rubbish, a slow one, one that only reserves."""
+    """Some that compile, and one for each attack."""
 
     def __init__(self, server: Server, jobs: int) -> None:
         self.server = server
         self.left = jobs
         self.lock = threading.Lock()
-        self.done: Counter[str] = Counter()
+        self.compiled = 0
+        self.attacks: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.stop = threading.Event()
 
     def run(self) -> None:
-        good = [threading.Thread(target=self.compile, args=(number,)) for number in range(GOOD_CLIENTS)]
-        others = (self.vanish, self.send_rubbish, self.be_slow, self.only_reserve)
-        bad = [threading.Thread(target=self.until_stopped, args=(step,)) for step in others]
-        for thread in (*good, *bad):
+        polite = [threading.Thread(target=self.compile, args=(number,)) for number in range(_POLITE_CLIENTS)]
+        hostile = [threading.Thread(target=self.attack, args=(attack,)) for attack in ATTACKS]
+        for thread in (*polite, *hostile):
             thread.start()
-        for thread in good:
+        for thread in polite:
             thread.join()
         self.stop.set()
-        for thread in bad:
+        for thread in hostile:
             thread.join()
 
     def compile(self, number: int) -> None:
@@ -55,52 +57,36 @@ class Clients:
                 if not self.left:
                     return
                 self.left -= 1
-                step = self.left
-            name = f"symbol_{number}_{step}"
+                name = f"symbol_{number}_{self.left}"
             try:
-                answer = client.compile(f'# 1 "a.c"\nint {name};\n'.encode(), outputName="obj/a.o")
+                answer = self.compile_one(client, f'# 1 "a.c"\nint {name};\n'.encode())
             except grpc.RpcError as error:
                 self.wrong.append(f"{error.code()} {error.details()}")
                 continue
             if name.encode() not in compression.unpack(answer.outputFile, 1 << 20):
                 self.wrong.append(f"{name} is not in its object")
-            self.done["compiled"] += 1
+            with self.lock:
+                self.compiled += 1
 
-    def until_stopped(self, step: Callable[[Client], None]) -> None:
+    def compile_one(self, client: Client, text: bytes) -> pb.CompileAnswer:
+        """Reserves again, as a launcher does, if this busy process was too slow for its reservation."""
+        while True:
+            try:
+                return client.compile(text, outputName="obj/a.o")
+            except grpc.RpcError as error:
+                call: Any = error
+                refusal = refusals.from_trailers(call.trailing_metadata())
+                if refusal is None or refusal.reason != pb.Refusal.EXPIRED_RESERVATION:
+                    raise
+
+    def attack(self, attack: Attack) -> None:
+        address = self.server.addresses[0]
         while not self.stop.is_set():
-            client = self.server.client()
-            try:
-                step(client)
-            except grpc.RpcError:
-                pass
-            finally:
-                client.channel.close()
-            self.done[step.__name__] += 1
-            self.stop.wait(0.05)
-
-    def vanish(self, client: Client) -> None:
-        call = client.distribute.future(endless(client), timeout=60)
-        self.stop.wait(random.uniform(0, 0.3))
-        client.channel.close()
-        call.cancel()
-
-    def send_rubbish(self, client: Client) -> None:
-        good = client.request(HELLO).SerializeToString()
-        position = random.randrange(len(good))
-        bad = good[:position] + os.urandom(random.randrange(1, 8)) + good[position + random.randrange(4) :]
-        client.channel.unary_unary("/distplusplus.CompilationServer/Distribute")(bad, timeout=20)  # type: ignore[arg-type]
-
-    def be_slow(self, _client: Client) -> None:
-        with SlowLink(self.server.addresses[0], bytes_per_s=60_000) as address:
-            slow = Client(address)
-            try:
-                file = pb.File(name="a.c", content=HELLO + b"\n" * 30_000)
-                slow.distribute(slow.request(inputFile=file), timeout=30)
-            finally:
-                slow.channel.close()
-
-    def only_reserve(self, client: Client) -> None:
-        client.reserve(pb.Reservation(waitMs=1000), timeout=10)
+            # It is refused, as it should be.
+            with neighbour(address) as client, contextlib.suppress(grpc.RpcError, OSError):
+                attack(client, address, self.stop)
+            self.attacks[attack.__name__] += 1
+            self.stop.wait(_PAUSE_S)
 
 
 def descriptors(process: psutil.Process) -> int:
@@ -108,27 +94,31 @@ def descriptors(process: psutil.Process) -> int:
 
 
 @pytest.mark.serial
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(600)
 def test_soak(start: Callable[..., Server]) -> None:
-    server = start("--jobs", "8", "--reservation-timeout", "0.5", "--log-level", "info")
+    options = ("--jobs", "8", "--max-input", "64", "--reservation-timeout", "2", "--log-level", "info")
+    server = start(*options)
     process = psutil.Process(server.process.pid)
-    Clients(server, 60).run()
+    Clients(server, _WARM_UP_JOBS).run()
     until(server.idle, "the warm-up's jobs to end")
     server.close_clients()
     before = process.memory_info().rss
     baseline = until(lambda: process.num_fds() and descriptors(process), "the descriptors to be counted")
-    clients = Clients(server, JOBS)
-    clients.run()
+    clients = Clients(server, _JOBS)
+    with Prober(server) as prober:
+        clients.run()
     server.close_clients()
     until(server.idle, "all processes and directories of jobs to go")
     assert not clients.wrong, clients.wrong[:5]
-    assert clients.done["compiled"] == JOBS
-    assert all(clients.done[kind] for kind in ("vanish", "send_rubbish", "be_slow", "only_reserve"))
+    assert clients.compiled == _JOBS
+    assert set(clients.attacks) == {attack.__name__ for attack in ATTACKS}
     probe = server.client()
     until(lambda: probe.query(pb.ServerQuery(), timeout=5).currentLoad == 0, "all slots to be free")
     server.close_clients()
     until(lambda: descriptors(process) <= baseline + 2, f"descriptors to be {baseline} again")
     growth = process.memory_info().rss - before
-    print(f"{dict(clients.done)}; memory {before >> 20} MiB, then {growth / (1 << 20):+.1f} MiB")
+    print(f"{dict(clients.attacks)}; longest answer {prober.longest_s:.3f} s;", end=" ")
+    print(f"memory {before >> 20} MiB, then {growth / (1 << 20):+.1f} MiB")
     assert growth < _GROWTH_BYTES
+    assert prober.longest_s < _ANSWER_S
     assert "Traceback" not in server.log

@@ -85,7 +85,9 @@ async def sent(*packets: tuple[bytes, list[int]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [pipe, lambda: os.open("/dev/null", os.O_WRONLY), lambda: os.open("/", os.O_RDONLY)], ids=str
+    "make",
+    [pipe, lambda: os.open("/dev/null", os.O_WRONLY), lambda: os.open("/", os.O_RDONLY)],
+    ids=["pipe", "device", "directory"],
 )
 def test_a_descriptor_that_is_no_file_is_refused(make: Callable[[], int]) -> None:
     with pytest.raises(BadRequestError):

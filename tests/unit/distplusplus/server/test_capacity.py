@@ -46,6 +46,21 @@ def test_short_memory_takes_slots_away_and_gives_them_back() -> None:
     assert capacity.now().count == 8
 
 
+def test_it_is_read_again_half_a_second_after_the_last_time() -> None:
+    machine = Machine()
+    machine.now_s = 100
+    capacity = machine.capacity()
+    assert capacity.now().count == 8
+    machine.memory_mib, machine.now_s = 800, 100.4
+    assert capacity.now().count == 8
+    machine.now_s = 100.6
+    assert capacity.now().count == 3
+    machine.memory_mib, machine.now_s = 100_000, 101
+    assert capacity.now().count == 3
+    machine.now_s = 101.2
+    assert capacity.now().count == 8
+
+
 def test_memory_is_not_looked_at_when_told_so() -> None:
     machine = Machine()
     machine.memory_mib = 1

@@ -1,16 +1,13 @@
-"""The generated code, the wire numbers that must never change, and refusals."""
+"""The generated code, and the wire numbers that must never change."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
 
 from distplusplus.protocol import distplusplus_pb2 as pb
-from distplusplus.protocol import methods, refusals
 from distplusplus.protocol.generate import generate
 
 PACKAGE = "distplusplus/protocol"
@@ -56,31 +53,3 @@ def test_a_request_in_the_bytes_of_the_first_client() -> None:
     assert (request.uuid, request.compiler, request.cwd) == ("u", "gcc", "/")
     assert request.inputFile == pb.File(name="a.c", compressionType=pb.zstd, content=b"\x28\xb5\x2f\xfd")
     assert list(request.argument) == ["-c", "-O2"]
-
-
-def test_methods_are_the_services_of_the_proto() -> None:
-    described = {
-        f"/{service.full_name}/{method.name}": (method.input_type.name, method.output_type.name)
-        for service in pb.DESCRIPTOR.services_by_name.values()
-        for method in service.methods
-    }
-    ours: list[methods.Method[Any, Any]] = [
-        methods.QUERY,
-        methods.RESERVE,
-        methods.DISTRIBUTE,
-        methods.DESCRIBE,
-    ]
-    assert {m.path: (m.request.DESCRIPTOR.name, m.answer.DESCRIPTOR.name) for m in ours} == described
-
-
-def test_refusal_survives_the_trailer() -> None:
-    refusal = refusals.refusal(pb.Refusal.FULL, "x" * 1000, transient=True, retry_after_ms=50)
-    trailer = refusals.to_trailer(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], "full", refusal)
-    found = refusals.from_trailers([("other", "x"), trailer])
-    assert found is not None
-    assert (found.reason, found.subject, found.retryAfterMs) == (pb.Refusal.FULL, "x" * 200, 50)
-
-
-@pytest.mark.parametrize("trailers", [None, [], [("a", "b")], [(refusals.TRAILER, b"\xff\xff")]])
-def test_no_refusal_among_trailers(trailers: list[tuple[str, str | bytes]] | None) -> None:
-    assert refusals.from_trailers(trailers) is None
