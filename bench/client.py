@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.client", description=__doc__)
     parser.add_argument("--files", type=int, default=60, help="trivial files (a third of it of LevelDB)")
     options = parser.parse_args()
-    print(f"{'case':16}{'who':22}{'cpu ms':>8}{'of it agent':>13}{'wall ms':>9}{'of distcc':>11}  reach")
+    print(f"{'case':16}{'who':22}{'cpu ms':>8}{'of it agent':>13}{'wall ms':>9}{'of distcc':>11}{'of gcc -E':>11}")
     with prepared() as (directory, rows):
         measure(directory, rows, ["gcc"], trivial_sources(directory, options.files))
         show("trivial C", rows)
@@ -89,10 +89,10 @@ def measure(directory: str, rows: Sequence[Row], compiler: Sequence[str], source
 def show(title: str, rows: Sequence[Row]) -> None:
     totals = {row.name: statistics.mean(row.cpu_s) + statistics.mean(row.extra_s) for row in rows}
     for row in rows:
-        reach = "1.00" if row.name == "distplusplus" else ""
         print(
             f"{title:16}{row.name:22}{totals[row.name] * 1000:8.2f}{statistics.mean(row.extra_s) * 1000:13.2f}"
-            f"{statistics.mean(row.wall_s) * 1000:9.1f}{totals[row.name] / totals['distcc']:11.2f}  {reach}".rstrip(),
+            f"{statistics.mean(row.wall_s) * 1000:9.1f}{totals[row.name] / totals['distcc']:11.2f}"
+            f"{totals[row.name] / totals['preprocessor alone']:11.2f}",
             flush=True,
         )
 
@@ -102,10 +102,14 @@ def prepared() -> Iterator[tuple[str, list[Row]]]:
     """A directory for sources, and the ways to compile, with running servers."""
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="distcc-auto-bench-"))
-        runtime = os.path.join(directory, "runtime")
-        os.mkdir(runtime, 0o700)
+        runtime, headers_runtime, store = (os.path.join(directory, name) for name in ("runtime", "headers", "store"))
+        for name, mode in ((runtime, 0o700), (headers_runtime, 0o700), (store, 0o777)):
+            os.mkdir(name)
+            os.chmod(name, mode)
+        # The user that the server becomes must reach its store.
+        os.chmod(directory, 0o755)  # noqa: S103
         worker = stack.enter_context(LoopbackWorker(2, "127.0.0.2"))
-        server = stack.enter_context(running_server("--jobs", "2"))
+        server = stack.enter_context(running_server("--jobs", "2", "--header-store", store))
         distcc = os.environ | {
             "DISTCC_HOSTS": f"127.0.0.2:{worker.distcc_port}/2,lzo",
             "DISTCC_FALLBACK": "0",
@@ -116,19 +120,21 @@ def prepared() -> Iterator[tuple[str, list[Row]]]:
             "DISTPLUSPLUS_SERVERS": server,
             "DISTPLUSPLUS_FALLBACK": "fail",
         }
-        stack.callback(subprocess.run, [_LAUNCHER, "--stop"], env=ours, check=True)
+        with_headers = ours | {"DISTPLUSPLUS_RUNTIME_DIR": headers_runtime, "DISTPLUSPLUS_HEADER_JOBS": "true"}
+        for environ in (ours, with_headers):
+            stack.callback(subprocess.run, [_LAUNCHER, "--stop"], env=environ, check=True)
+
+        def launched(gcc: str, source: str) -> list[str]:
+            return [_LAUNCHER, gcc, "-c", source, "-o", source + ".o"]
+
         yield (
             directory,
             [
                 Row("preprocessor alone", lambda gcc, source: [gcc, "-E", source, "-o", source + ".i"], os.environ),
                 Row("compiler here", lambda gcc, source: [gcc, "-c", source, "-o", source + ".o"], os.environ),
                 Row("distcc", lambda gcc, source: ["distcc", gcc, "-c", source, "-o", source + ".o"], distcc),
-                Row(
-                    "distplusplus",
-                    lambda gcc, source: [_LAUNCHER, gcc, "-c", source, "-o", source + ".o"],
-                    ours,
-                    lambda: agent_cpu_s(runtime),
-                ),
+                Row("distplusplus", launched, ours, lambda: agent_cpu_s(runtime)),
+                Row("with header jobs", launched, with_headers, lambda: agent_cpu_s(headers_runtime)),
             ],
         )
 
