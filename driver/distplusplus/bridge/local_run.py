@@ -104,15 +104,14 @@ def _reply(client: DistccClient, command: LocalCommand, version: int, status: in
 def _object(path: str) -> bytes | None:
     """The object, None if the output is no regular file, as /dev/null. Raises NoObjectError."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return None
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MAX_OBJECT_BYTES:
+                raise NoObjectError(f"{path} has {size} bytes; distcc gets at most {_MAX_OBJECT_BYTES}")
+            return file.read(size)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise NoObjectError(f"{path}: {error.strerror}") from None
-    with open(fd, "rb") as file:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            return None
-        if found.st_size > _MAX_OBJECT_BYTES:
-            raise NoObjectError(f"{path} has {found.st_size} bytes; distcc gets at most {_MAX_OBJECT_BYTES}")
-        return file.read()

@@ -23,10 +23,11 @@ _STEP = {"lua": 17, "leveldb": 24}
 # the server, the compiler's arguments alone.
 _CLANG = {".debug_line", ".debug_line_str", ".debug_info", ".debug_abbrev"}
 _DIFFERING = {
-    "gcc": {".debug_line", ".debug_info", ".debug_abbrev"},
-    "g++": {".debug_str"},
-    "clang": _CLANG,
-    "clang++": _CLANG,
+    # The second is for a source with a fall-through comment and -Wextra: its macros are left to the server, too.
+    "gcc": ({".debug_line", ".debug_info", ".debug_abbrev"}, {".debug_str"}),
+    "g++": ({".debug_str"},),
+    "clang": (_CLANG,),
+    "clang++": (_CLANG,),
 }
 # Without optimisation gcc has no-ops in the code for the sake of columns; clang's optimiser drops lines for them.
 _LEVEL = {"gcc": "-O1", "g++": "-O0", "clang": "-O0", "clang++": "-O0"}
@@ -132,7 +133,7 @@ def check_project(home: Home, chosen: Project, index: int) -> dict[str, int]:
     for source in here:
         assert again[source].read_bytes() == there[source].read_bytes(), source
         differing = difference(there[source], here[source])
-        assert differing <= _DIFFERING[compiler], source
+        assert any(differing <= allowed for allowed in _DIFFERING[compiler]), (source, differing)
         for section in differing:
             counts[section] = counts.get(section, 0) + 1
         # What gdb goes by is the same: columns are all that is lost.
