@@ -45,11 +45,10 @@ TESTED_BY_RUNNING = {
         distplusplus/agent/runtime distplusplus/agent/servers/compile_request
         distplusplus/agent/servers/grpc_connection distplusplus/agent/servers/grpc_worker
         distplusplus/bridge/__main__ distplusplus/bridge/bridged_worker distplusplus/bridge/control
-        distplusplus/bridge/job distplusplus/bridge/local_run
+        distplusplus/bridge/job
     """,
     "tests/integration/server": """
-        distplusplus/server/check distplusplus/server/compile distplusplus/server/compilers distplusplus/server/gate
-        distplusplus/server/job_files distplusplus/server/memory distplusplus/server/metrics
+        distplusplus/server/check distplusplus/server/compile distplusplus/server/compilers distplusplus/server/gate distplusplus/server/memory distplusplus/server/metrics
         distplusplus/server/privileges distplusplus/server/rpc distplusplus/server/serve
         distplusplus/server/server_settings distplusplus/server/tls distplusplus/server/warden
         distplusplus/server/warden_client
@@ -62,7 +61,7 @@ TESTED_BY_RUNNING = {
     "the unit tests beside them": """
         distcc_auto/answers distcc_auto/reach/protocol distcc_common/errors distplusplus/agent/servers/fake_worker
         distplusplus/compiler/command
-        distplusplus/agent/servers/protocol distplusplus/agent/servers/scheduler distplusplus/compiler/refusals
+        distplusplus/agent/servers/protocol
         distplusplus/compiler/identity_cache distplusplus/protocol/generate
     """,
 }
