@@ -48,8 +48,8 @@ TESTED_BY_RUNNING = {
         distplusplus/bridge/job
     """,
     "tests/integration/server": """
-        distplusplus/server/check distplusplus/server/compile distplusplus/server/compilers distplusplus/server/gate distplusplus/server/memory distplusplus/server/metrics
-        distplusplus/server/privileges distplusplus/server/rpc distplusplus/server/serve
+        distplusplus/server/check distplusplus/server/compile distplusplus/server/compilers distplusplus/server/gate
+        distplusplus/server/memory distplusplus/server/metrics distplusplus/server/privileges distplusplus/server/rpc distplusplus/server/serve
         distplusplus/server/server_settings distplusplus/server/tls distplusplus/server/warden
         distplusplus/server/warden_client
     """,
@@ -60,9 +60,8 @@ TESTED_BY_RUNNING = {
     # Values and protocols without code of their own, and what the tests of their neighbours use.
     "the unit tests beside them": """
         distcc_auto/answers distcc_auto/reach/protocol distcc_common/errors distplusplus/agent/servers/fake_worker
-        distplusplus/compiler/command
-        distplusplus/agent/servers/protocol
-        distplusplus/compiler/identity_cache distplusplus/protocol/generate
+        distplusplus/agent/servers/protocol distplusplus/compiler/command distplusplus/compiler/identity_cache
+        distplusplus/protocol/generate
     """,
 }
 
