@@ -32,7 +32,14 @@ _PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _DRIVER_DIR = os.path.join(_PROJECT_DIR, "driver")
 _PROJECT = os.path.join(_PROJECT_DIR, "pyproject.toml")
 # The project's packages that the server imports.
-_PACKAGES = ("distcc_common", "distplusplus", "distplusplus/compiler", "distplusplus/protocol", "distplusplus/server")
+_PACKAGES = (
+    "distcc_common",
+    "distplusplus",
+    "distplusplus/cas",
+    "distplusplus/compiler",
+    "distplusplus/protocol",
+    "distplusplus/server",
+)
 # What lets a unit of the release before start the server, should an upgrade be cut off before it renders the unit.
 _OLD_NAME = (
     "distcc_auto/__init__.py",

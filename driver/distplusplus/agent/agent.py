@@ -18,6 +18,7 @@ from distcc_common import __version__
 from distcc_common.errors import ConfigurationError
 from distplusplus.agent import agent_settings, remote_compile, runtime
 from distplusplus.agent.agent_settings import Settings
+from distplusplus.agent.headers.header_jobs import HeaderJobs
 from distplusplus.agent.launcher_link import BadRequestError, Flag, LauncherGoneError, LauncherLink, Packet, Request
 from distplusplus.agent.local_compilers import LocalCompilers
 from distplusplus.agent.local_slots import LocalSlots
@@ -54,7 +55,9 @@ class _Agent:
         loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self._used_s = loop.time()
-        self._shared = Shared(Scheduler(), LocalCompilers(), self._notices, LocalSlots(), LocalSlots(), Sources())
+        self._shared = Shared(
+            Scheduler(), LocalCompilers(), self._notices, LocalSlots(), LocalSlots(), Sources(), HeaderJobs()
+        )
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._retire)
         self._listener.setblocking(False)

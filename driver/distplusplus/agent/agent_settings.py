@@ -52,6 +52,7 @@ class Settings:
     log_level: str = "warning"
     fallback: str = "local"
     expand_macros: str = "server"
+    header_jobs: bool = False
     local_jobs: int = field(default_factory=lambda: limits.cpus().cpus)
     preprocess_jobs: int = field(default_factory=lambda: limits.cpus().cpus + 1)
     connect_timeout_s: float = 5.0
@@ -177,6 +178,12 @@ def _compress(value: object) -> int:
     return pb.CompressionType.Value(config_files.choice("zstd", "NONE")(value))
 
 
+def _switch(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    return config_files.choice("true", "false")(value) == "true"
+
+
 _READERS: Mapping[str, Callable[[object], Any]] = {
     "servers": _servers,
     "compress": _compress,
@@ -184,6 +191,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "log-level": config_files.choice(*LOG_LEVELS),
     "fallback": config_files.choice(*FALLBACKS),
     "expand-macros": config_files.choice(*EXPAND_MACROS),
+    "header-jobs": _switch,
     "local-jobs": config_files.whole_number(1, 100_000),
     "preprocess-jobs": config_files.whole_number(1, 100_000),
     "connect-timeout": config_files.seconds(_MAX_TIMEOUT_S),

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from distplusplus.agent.agent_settings import Settings
+from distplusplus.agent.headers.closure import DoubtError
+from distplusplus.agent.headers.header_jobs import HeaderJob, HeaderJobs
 from distplusplus.agent.launcher_link import Flag, LauncherLink, Request
 from distplusplus.agent.local_compile import CompileLocallyError, compile_locally
 from distplusplus.agent.local_compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
@@ -62,6 +64,7 @@ class Shared:
     local: LocalSlots
     preprocessing: LocalSlots
     sources: Sources
+    headers: HeaderJobs
 
 
 async def run(link: LauncherLink, request: Request, settings: Settings, shared: Shared) -> None:
@@ -147,6 +150,8 @@ class _RemoteCompile:
         scheduler = self._shared.scheduler
         job = Job(self._compiler, self._settings, self._notice, command=self._command)
         workers = await self._wait_for_workers(job)
+        if await self._compile_with_headers(workers):
+            return
         text = await self._preprocess(workers)
         while True:
             job.unexpanded = text.unexpanded
@@ -160,6 +165,50 @@ class _RemoteCompile:
                 else:
                     await self._without_worker(error)
         await self._deliver(worker, answer, text)
+
+    async def _compile_with_headers(self, workers: tuple[RemoteWorker, ...]) -> bool:
+        """Whether a worker did the compile from source and headers. Raises CompileLocallyError."""
+        if not self._settings.header_jobs or not any(worker.takes_header_jobs for worker in workers):
+            return False
+        command, directory = self._command, self._request.directory
+        headers = self._shared.headers
+        try:
+            header_job = await headers.make(command, self._compiler, directory, self._directory, self._request.environ)
+        except DoubtError as error:
+            self._shared.notices.log("info", f"preprocessed: {error}: {command.source}")
+            return False
+        job = Job(self._compiler, self._settings, self._notice, with_headers=True)
+        prepared = PreparedCompile(command, self._compiler, pb.File(), self._directory, header_job=header_job)
+        try:
+            worker, answer = await reserve_and_send(self._shared.scheduler, job, prepared)
+        except NoWorkerError as error:
+            self._shared.notices.log("info", f"preprocessed: {error}: {command.source}")
+            return False
+        if answer.returnCode != 0 and _lacks_a_file(answer.stderr):
+            headers.remember_failure(command.source, directory)
+            self._shared.notices.log("info", f"preprocessed: {worker.name} lacked a file: {command.source}")
+            return False
+        await self._deliver_header_job(worker, answer, header_job)
+        return True
+
+    async def _deliver_header_job(self, worker: RemoteWorker, answer: pb.CompileAnswer, job: HeaderJob) -> None:
+        self._shared.notices.log("info", f"{worker.name}: status {answer.returnCode}: {job.source} (with headers)")
+        if answer.returnCode != 0 and self._settings.fallback == "local":
+            raise CompileLocallyError(f"{worker.name}: the compiler ended with status {answer.returnCode}")
+        if "\x1b[" in answer.stderr and "GCC_COLORS" in self._request.environ:
+            raise CompileLocallyError("messages in colours of the user's own (GCC_COLORS)")
+        if answer.returnCode == 0:
+            if job.command.dependencies is not None:
+                rules = [f.file for f in answer.furtherOutput if f.kind == pb.FurtherOutput.DEPENDENCIES]
+                if len(rules) != 1:
+                    raise CompileLocallyError(f"{worker.name} sent no dependencies")
+                await self._write_file(worker, job.command.dependencies, rules[0])
+            if not answer.HasField("outputFile"):
+                raise CompileLocallyError(f"{worker.name} sent no object")
+            await self._write_file(worker, self._command.output, answer.outputFile)
+        await self._link.show(answer.stdout)
+        await self._link.show(answer.stderr, errors=True)
+        await self._link.exit(answer.returnCode)
 
     async def _wait_for_workers(self, job: Job) -> tuple[RemoteWorker, ...]:
         """Before anything is preprocessed: is there a worker at all? Those that are known by now."""
@@ -295,6 +344,11 @@ def _write_content(fd: int, file: pb.File) -> None:
         view = memoryview(chunk)
         while view:
             view = view[os.write(fd, view) :]
+
+
+def _lacks_a_file(messages: str) -> bool:
+    """As GCC and clang say it of an #include; the file may be there for the local compiler."""
+    return "No such file or directory" in messages or "file not found" in messages
 
 
 def _command_line(request: Request) -> str:

@@ -48,6 +48,7 @@ SOURCE_OPTIONS: Mapping[str, Language] = {
     "objective-c": Language.OBJECTIVE_C,
     "objective-c++": Language.OBJECTIVE_CXX,
 }
+X_NAME_OF: Mapping[Language, str] = {language: name for name, language in SOURCE_OPTIONS.items()}
 # By any value of -x that a server knows. "none" goes back to the ending.
 X_OPTIONS: Mapping[str, Language] = {
     **SOURCE_OPTIONS,

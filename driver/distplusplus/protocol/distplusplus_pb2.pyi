@@ -136,7 +136,7 @@ class ReservationAnswer(_message.Message):
     def __init__(self, success: _Optional[bool] = ..., uuid: _Optional[str] = ..., timeoutMs: _Optional[int] = ..., waitedMs: _Optional[int] = ...) -> None: ...
 
 class CompileRequest(_message.Message):
-    __slots__ = ("uuid", "compiler", "inputFile", "cwd", "argument", "outputName", "furtherOutputs", "furtherInput", "language", "expectedCompiler", "reserveNext", "directivesOnly")
+    __slots__ = ("uuid", "compiler", "inputFile", "cwd", "argument", "outputName", "furtherOutputs", "furtherInput", "language", "expectedCompiler", "reserveNext", "directivesOnly", "headerJob")
     UUID_FIELD_NUMBER: _ClassVar[int]
     COMPILER_FIELD_NUMBER: _ClassVar[int]
     INPUTFILE_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +149,7 @@ class CompileRequest(_message.Message):
     EXPECTEDCOMPILER_FIELD_NUMBER: _ClassVar[int]
     RESERVENEXT_FIELD_NUMBER: _ClassVar[int]
     DIRECTIVESONLY_FIELD_NUMBER: _ClassVar[int]
+    HEADERJOB_FIELD_NUMBER: _ClassVar[int]
     uuid: str
     compiler: str
     inputFile: File
@@ -161,7 +162,48 @@ class CompileRequest(_message.Message):
     expectedCompiler: Compiler
     reserveNext: bool
     directivesOnly: bool
-    def __init__(self, uuid: _Optional[str] = ..., compiler: _Optional[str] = ..., inputFile: _Optional[_Union[File, _Mapping]] = ..., cwd: _Optional[str] = ..., argument: _Optional[_Iterable[str]] = ..., outputName: _Optional[str] = ..., furtherOutputs: _Optional[bool] = ..., furtherInput: _Optional[_Iterable[_Union[FurtherInput, _Mapping]]] = ..., language: _Optional[_Union[Language, str]] = ..., expectedCompiler: _Optional[_Union[Compiler, _Mapping]] = ..., reserveNext: _Optional[bool] = ..., directivesOnly: _Optional[bool] = ...) -> None: ...
+    headerJob: HeaderJob
+    def __init__(self, uuid: _Optional[str] = ..., compiler: _Optional[str] = ..., inputFile: _Optional[_Union[File, _Mapping]] = ..., cwd: _Optional[str] = ..., argument: _Optional[_Iterable[str]] = ..., outputName: _Optional[str] = ..., furtherOutputs: _Optional[bool] = ..., furtherInput: _Optional[_Iterable[_Union[FurtherInput, _Mapping]]] = ..., language: _Optional[_Union[Language, str]] = ..., expectedCompiler: _Optional[_Union[Compiler, _Mapping]] = ..., reserveNext: _Optional[bool] = ..., directivesOnly: _Optional[bool] = ..., headerJob: _Optional[_Union[HeaderJob, _Mapping]] = ...) -> None: ...
+
+class HeaderJob(_message.Message):
+    __slots__ = ("table", "newInput", "input", "source", "directory", "content", "ownHeaders", "assembly", "dependencies")
+    class Input(_message.Message):
+        __slots__ = ("number", "path", "digest", "target")
+        NUMBER_FIELD_NUMBER: _ClassVar[int]
+        PATH_FIELD_NUMBER: _ClassVar[int]
+        DIGEST_FIELD_NUMBER: _ClassVar[int]
+        TARGET_FIELD_NUMBER: _ClassVar[int]
+        number: int
+        path: str
+        digest: bytes
+        target: str
+        def __init__(self, number: _Optional[int] = ..., path: _Optional[str] = ..., digest: _Optional[bytes] = ..., target: _Optional[str] = ...) -> None: ...
+    class Content(_message.Message):
+        __slots__ = ("digest", "file")
+        DIGEST_FIELD_NUMBER: _ClassVar[int]
+        FILE_FIELD_NUMBER: _ClassVar[int]
+        digest: bytes
+        file: File
+        def __init__(self, digest: _Optional[bytes] = ..., file: _Optional[_Union[File, _Mapping]] = ...) -> None: ...
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    NEWINPUT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    OWNHEADERS_FIELD_NUMBER: _ClassVar[int]
+    ASSEMBLY_FIELD_NUMBER: _ClassVar[int]
+    DEPENDENCIES_FIELD_NUMBER: _ClassVar[int]
+    table: bytes
+    newInput: _containers.RepeatedCompositeFieldContainer[HeaderJob.Input]
+    input: _containers.RepeatedScalarFieldContainer[int]
+    source: str
+    directory: str
+    content: _containers.RepeatedCompositeFieldContainer[HeaderJob.Content]
+    ownHeaders: bytes
+    assembly: bool
+    dependencies: bool
+    def __init__(self, table: _Optional[bytes] = ..., newInput: _Optional[_Iterable[_Union[HeaderJob.Input, _Mapping]]] = ..., input: _Optional[_Iterable[int]] = ..., source: _Optional[str] = ..., directory: _Optional[str] = ..., content: _Optional[_Iterable[_Union[HeaderJob.Content, _Mapping]]] = ..., ownHeaders: _Optional[bytes] = ..., assembly: _Optional[bool] = ..., dependencies: _Optional[bool] = ...) -> None: ...
 
 class FurtherInput(_message.Message):
     __slots__ = ("kind", "file")
@@ -178,7 +220,7 @@ class FurtherInput(_message.Message):
     def __init__(self, kind: _Optional[_Union[FurtherInput.Kind, str]] = ..., file: _Optional[_Union[File, _Mapping]] = ...) -> None: ...
 
 class CompileAnswer(_message.Message):
-    __slots__ = ("returnCode", "stdout", "stderr", "outputFile", "currentLoad", "furtherOutput", "report", "next")
+    __slots__ = ("returnCode", "stdout", "stderr", "outputFile", "currentLoad", "furtherOutput", "report", "next", "missing", "unknownTable")
     RETURNCODE_FIELD_NUMBER: _ClassVar[int]
     STDOUT_FIELD_NUMBER: _ClassVar[int]
     STDERR_FIELD_NUMBER: _ClassVar[int]
@@ -187,6 +229,8 @@ class CompileAnswer(_message.Message):
     FURTHEROUTPUT_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWNTABLE_FIELD_NUMBER: _ClassVar[int]
     returnCode: int
     stdout: str
     stderr: str
@@ -195,7 +239,9 @@ class CompileAnswer(_message.Message):
     furtherOutput: _containers.RepeatedCompositeFieldContainer[FurtherOutput]
     report: JobReport
     next: ReservationAnswer
-    def __init__(self, returnCode: _Optional[int] = ..., stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., outputFile: _Optional[_Union[File, _Mapping]] = ..., currentLoad: _Optional[int] = ..., furtherOutput: _Optional[_Iterable[_Union[FurtherOutput, _Mapping]]] = ..., report: _Optional[_Union[JobReport, _Mapping]] = ..., next: _Optional[_Union[ReservationAnswer, _Mapping]] = ...) -> None: ...
+    missing: _containers.RepeatedScalarFieldContainer[bytes]
+    unknownTable: bool
+    def __init__(self, returnCode: _Optional[int] = ..., stdout: _Optional[str] = ..., stderr: _Optional[str] = ..., outputFile: _Optional[_Union[File, _Mapping]] = ..., currentLoad: _Optional[int] = ..., furtherOutput: _Optional[_Iterable[_Union[FurtherOutput, _Mapping]]] = ..., report: _Optional[_Union[JobReport, _Mapping]] = ..., next: _Optional[_Union[ReservationAnswer, _Mapping]] = ..., missing: _Optional[_Iterable[bytes]] = ..., unknownTable: _Optional[bool] = ...) -> None: ...
 
 class FurtherOutput(_message.Message):
     __slots__ = ("kind", "file")
@@ -208,6 +254,7 @@ class FurtherOutput(_message.Message):
         CALLGRAPH: _ClassVar[FurtherOutput.Kind]
         OPTIMIZATION_RECORD: _ClassVar[FurtherOutput.Kind]
         TIME_TRACE: _ClassVar[FurtherOutput.Kind]
+        DEPENDENCIES: _ClassVar[FurtherOutput.Kind]
     UNKNOWN_OUTPUT: FurtherOutput.Kind
     DWO: FurtherOutput.Kind
     GCNO: FurtherOutput.Kind
@@ -215,6 +262,7 @@ class FurtherOutput(_message.Message):
     CALLGRAPH: FurtherOutput.Kind
     OPTIMIZATION_RECORD: FurtherOutput.Kind
     TIME_TRACE: FurtherOutput.Kind
+    DEPENDENCIES: FurtherOutput.Kind
     KIND_FIELD_NUMBER: _ClassVar[int]
     FILE_FIELD_NUMBER: _ClassVar[int]
     kind: FurtherOutput.Kind
@@ -321,12 +369,14 @@ class Description(_message.Message):
         FURTHER_INPUTS: _ClassVar[Description.Feature]
         NEXT_RESERVATION: _ClassVar[Description.Feature]
         DIRECTIVES_ONLY: _ClassVar[Description.Feature]
+        HEADER_JOBS: _ClassVar[Description.Feature]
     UNKNOWN_FEATURE: Description.Feature
     WAITING: Description.Feature
     FURTHER_OUTPUTS: Description.Feature
     FURTHER_INPUTS: Description.Feature
     NEXT_RESERVATION: Description.Feature
     DIRECTIVES_ONLY: Description.Feature
+    HEADER_JOBS: Description.Feature
     SERVERVERSION_FIELD_NUMBER: _ClassVar[int]
     PROTOCOLREVISION_FIELD_NUMBER: _ClassVar[int]
     COMPILER_FIELD_NUMBER: _ClassVar[int]

@@ -88,12 +88,12 @@ class JobRunner:
         program, identity = await self._compilers.resolve(request.compiler)
         job_dir = self._warden.new_dir()
         try:
-            prepared = await self._in_thread(lambda stop: self._prepare(request, program, identity, job_dir, stop))
+            prepared = await self.in_thread(lambda stop: self._prepare(request, program, identity, job_dir, stop))
             request.inputFile.ClearField("content")
             request.ClearField("furtherInput")
             started_s = time.monotonic()
             argv = prepared.command.argv
-            ended = await self._warden.run(argv, job_dir, _readable(program), self._settings.job_timeout_s)
+            ended = await self._warden.run(argv, job_dir, readable(program), self._settings.job_timeout_s)
             finished_s = time.monotonic()
             report = pb.JobReport(
                 prepareMs=int((started_s - begun_s) * 1000),
@@ -105,7 +105,7 @@ class JobRunner:
             )
             answer, output_bytes = await self._collected(request, prepared, ended, report, job_dir)
         finally:
-            await self._in_thread(lambda _: job_dir.remove())
+            await self.in_thread(lambda _: job_dir.remove())
         return Outcome(answer, ended.return_code, prepared.input_bytes, output_bytes, finished_s - started_s)
 
     async def _collected(
@@ -115,9 +115,9 @@ class JobRunner:
             return self._collect(request, prepared, ended, report, job_dir, stop)
 
         if job_dir.size(os.path.join("w", prepared.command.output)) <= _LARGE_OUTPUT_BYTES:
-            return await self._in_thread(collect)
+            return await self.in_thread(collect)
         async with self._large_outputs:
-            return await self._in_thread(collect)
+            return await self.in_thread(collect)
 
     def _prepare(
         self, request: pb.CompileRequest, program: Program, identity: Identity, job_dir: JobDir, stop: Stop
@@ -145,7 +145,7 @@ class JobRunner:
     ) -> tuple[CompileCommand, Iterator[bytes]]:
         """The command, and the source in pieces. Raises CallRefused, NotAllowedError."""
         check_name(request.inputFile.name)
-        _check_expected(request.expectedCompiler, identity, program)
+        check_expected(request.expectedCompiler, identity, program)
         checked = argument_rules.check(request.argument, clang=identity.family == Family.CLANG)
         language = argument_rules.language_of(
             request.language, checked.language, request.inputFile.name, request.compiler
@@ -169,7 +169,7 @@ class JobRunner:
         stop: Stop,
     ) -> tuple[list[bytes], int]:
         """The encoded answer in pieces, and the output's size in bytes. Raises CallRefused."""
-        _check_ended(ended, job_dir, self._settings)
+        check_ended(ended, job_dir, self._settings)
         budget = Budget(self._settings.max_output_bytes, self._settings.max_output_mib)
         plain = not command_line.knows_extensions(request)
         answer = pb.CompileAnswer(
@@ -187,7 +187,7 @@ class JobRunner:
         )
         return [answer.SerializeToString(), *outputs], size
 
-    async def _in_thread(self, step: Callable[[Stop], T]) -> T:
+    async def in_thread(self, step: Callable[[Stop], T]) -> T:
         """What `step` returns. It is over when this returns or raises, also when the caller is cancelled."""
         stop = Stop()
         future = asyncio.get_running_loop().run_in_executor(self._threads, step, stop)
@@ -205,7 +205,7 @@ class JobRunner:
             del future
 
 
-def _check_expected(expected: pb.Compiler, identity: Identity, program: Program) -> None:
+def check_expected(expected: pb.Compiler, identity: Identity, program: Program) -> None:
     actual = describe(identity, program.name)
     for name in ("family", "version", "target", "digest"):
         wanted, found = getattr(expected, name), getattr(actual, name)
@@ -217,7 +217,7 @@ def _check_expected(expected: pb.Compiler, identity: Identity, program: Program)
             )
 
 
-def _readable(program: Program) -> tuple[str, ...]:
+def readable(program: Program) -> tuple[str, ...]:
     """What a job may read besides the system's directories, for a compiler that is installed elsewhere."""
     directory = os.path.dirname(program.real_path)
     if os.path.basename(directory) == "bin":
@@ -225,7 +225,7 @@ def _readable(program: Program) -> tuple[str, ...]:
     return () if directory in ("/", "/usr") or directory.startswith("/usr/") else (directory,)
 
 
-def _check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
+def check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
     """Tells a compiler that was stopped from one that found an error. Raises CallRefused."""
     if ended.timed_out:
         raise CallRefused(

@@ -157,7 +157,7 @@ def collect_outputs(
 
     `before`: the files that were there before the compiler ran. Raises CallRefused.
     """
-    packer = _Packer(job_dir, settings, budget, stop)
+    packer = Packer(job_dir, settings, budget, stop)
     left_bytes = budget.left_bytes
     pieces = packer.pack(pb.CompileAnswer.OUTPUTFILE_FIELD_NUMBER, command.output)
     size = left_bytes - budget.left_bytes
@@ -178,7 +178,9 @@ def collect_outputs(
 
 
 @dataclass(frozen=True)
-class _Packer:
+class Packer:
+    """Reads outputs of a job into pieces of an encoded message."""
+
     job_dir: JobDir
     settings: Settings
     budget: Budget
@@ -222,8 +224,9 @@ def last_messages(job_dir: JobDir, max_bytes: int) -> bytes:
         return file.read(max_bytes)
 
 
-def messages(job_dir: JobDir, name: str, budget: Budget, *, plain: bool) -> str:
-    """What the compiler wrote to `out` or `err`. `plain`: without colours, links and other control characters.
+def messages(job_dir: JobDir, name: str, budget: Budget, *, plain: bool, root: str = "") -> str:
+    """What the compiler wrote to `out` or `err`. `plain`: without colours, links and other control characters. `root`:
+    what is taken out of every path.
 
     Raises CallRefused.
     """
@@ -237,6 +240,8 @@ def messages(job_dir: JobDir, name: str, budget: Budget, *, plain: bool) -> str:
     budget.take(len(data))
     # What would be the client's /tmp and working directory in a local compile.
     text = data.decode("utf-8", "replace")
+    if root:
+        text = text.replace(root, "")
     text = text.replace(job_dir.work + "/", "").replace(job_dir.path, "/tmp")  # noqa: S108
     return without_control_characters(text) if plain else text
 

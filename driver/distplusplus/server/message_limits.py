@@ -11,21 +11,23 @@ from distplusplus.protocol.refusals import CallRefused
 
 # A message up to this size is parsed without a look: it takes at most about 150 MiB.
 _SMALL_BYTES = 8 << 20
+# A header job's inputs and contents; the largest sources of Boost and LLVM may include some 3,000 files.
+_MAX_HEADER_FIELDS = 100_000
 _MAX_FIELDS = 20_000
 # Wire types of protobuf: https://protobuf.dev/programming-guides/encoding/
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-def check_fields(data: bytes, small_bytes: int = _SMALL_BYTES) -> None:
-    """Raises CallRefused for a message of more than `small_bytes` that has more than 20,000 fields or is damaged."""
+def check_fields(data: bytes, small_bytes: int = _SMALL_BYTES, max_fields: int = _MAX_FIELDS) -> None:
+    """Raises CallRefused for a message of more than `small_bytes` with more than `max_fields`, or that is damaged."""
     if len(data) <= small_bytes:
         return
     position = fields = 0
     while position < len(data):
         fields += 1
-        if fields > _MAX_FIELDS:
+        if fields > max_fields:
             raise CallRefused(
-                pb.Refusal.ARGUMENT_NOT_ALLOWED, f"the job has more than {_MAX_FIELDS} arguments and other fields"
+                pb.Refusal.ARGUMENT_NOT_ALLOWED, f"the job has more than {max_fields} arguments and other fields"
             )
         tag, position = _varint(data, position)
         kind = tag & 7
@@ -33,6 +35,8 @@ def check_fields(data: bytes, small_bytes: int = _SMALL_BYTES) -> None:
             _, position = _varint(data, position)
         elif kind == _BYTES:
             size, position = _varint(data, position)
+            if tag >> 3 == pb.CompileRequest.HEADERJOB_FIELD_NUMBER and max_fields == _MAX_FIELDS:
+                check_fields(data[position : position + size], small_bytes, _MAX_HEADER_FIELDS)
             position += size
         elif kind in (_FIXED64, _FIXED32):
             position += 8 if kind == _FIXED64 else 4

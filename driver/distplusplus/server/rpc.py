@@ -17,8 +17,9 @@ from distplusplus.protocol import methods
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server import statuses
 from distplusplus.server.access import Tokens
-from distplusplus.server.compile import JobRunner
+from distplusplus.server.compile import JobRunner, Outcome
 from distplusplus.server.compilers import Compilers, describe
+from distplusplus.server.header_runner import HeaderRunner
 from distplusplus.server.log import log
 from distplusplus.server.memory import Trimmer
 from distplusplus.server.message_limits import check_fields
@@ -47,11 +48,15 @@ class Service:
         compilers: Compilers,
         runner: JobRunner,
         tokens: Tokens | None,
+        header_runner: HeaderRunner | None = None,
     ) -> None:
+        """`header_runner`: None for a server that takes no header jobs."""
         self._worker = worker
         self._compilers = compilers
         self._runner = runner
         self._tokens = tokens
+        self._header_runner = header_runner
+        self._features = (*_FEATURES, *([pb.Description.HEADER_JOBS] if header_runner else []))
         self._trimmer = Trimmer()
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
@@ -106,7 +111,7 @@ class Service:
             currentLoad=worker.slots.taken,
             maxJobs=worker.capacity.now().count,
             capacity=worker.capacity_message(),
-            feature=_FEATURES,
+            feature=self._features,
         )
         if not request.compiler:
             return answer
@@ -134,7 +139,7 @@ class Service:
                 del data
             job.arrived(request.compiler, request.inputFile.name)
             outcome, following = await worker.run(
-                job, request.uuid, lambda: self._runner.compile(request), reserve_next=request.reserveNext
+                job, request.uuid, lambda: self._compile(request, job), reserve_next=request.reserveNext
             )
         late = pb.CompileAnswer(
             currentLoad=worker.slots.taken, report=pb.JobReport(transferMs=int(job.transfer_s * 1000))
@@ -143,6 +148,14 @@ class Service:
             late.next.CopyFrom(worker.promise(following))
         return await asyncio.to_thread(b"".join, [*outcome.answer, late.SerializeToString()])
 
+    async def _compile(self, request: pb.CompileRequest, job: Job) -> Outcome:
+        if not request.HasField("headerJob"):
+            return await self._runner.compile(request)
+        if self._header_runner is None or job.reservation is None:
+            raise CallRefused(pb.Refusal.ARGUMENT_NOT_ALLOWED, "this server takes no header jobs")
+        # As slots are counted. What a client says of its user counts only within its address.
+        return await self._header_runner.compile(request, "\0".join(job.reservation.caller.account))
+
     async def _describe(self, _request: pb.DescribeRequest, _context: Any) -> pb.Description:
         description = pb.Description(
             serverVersion=__version__,
@@ -150,7 +163,7 @@ class Service:
             capacity=self._worker.capacity_message(),
             jobsDone=self._worker.jobs_done,
             jobsRefused=self._worker.jobs_refused,
-            feature=_FEATURES,
+            feature=self._features,
         )
         for name in self._compilers.names():
             with contextlib.suppress(CallRefused):

@@ -26,6 +26,7 @@ from grpc_reflection.v1alpha import reflection
 
 from distcc_common import landlock
 from distcc_common.errors import ConfigurationError
+from distplusplus.cas.store import Store
 from distplusplus.protocol import methods
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server import check, connections, memory
@@ -33,8 +34,9 @@ from distplusplus.server.access import Tokens
 from distplusplus.server.compile import JobRunner
 from distplusplus.server.compilers import Compilers
 from distplusplus.server.gate import Gate
+from distplusplus.server.header_runner import HeaderRunner
 from distplusplus.server.log import configure, log
-from distplusplus.server.privileges import account, become
+from distplusplus.server.privileges import account, become, user_name
 from distplusplus.server.rpc import Service
 from distplusplus.server.server_settings import Settings, is_local, load
 from distplusplus.server.tls import tls_credentials
@@ -133,7 +135,7 @@ async def _serve(settings: Settings, warden: WardenClient) -> int:
         most_connections = connections.raise_descriptor_limit()
         worker = Worker(settings)
         runner = JobRunner(settings, compilers, warden)
-        service = Service(worker, compilers, runner, tokens)
+        service = Service(worker, compilers, runner, tokens, _header_runner(settings, compilers, warden, runner))
         server = grpc.aio.server(
             interceptors=[Gate(settings.allow, tokens)],
             options=[
@@ -219,6 +221,30 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> set[int]:
             ports.add(port)
             log.info("listens on %s:%d", address.rpartition(":")[0], port)
     return ports
+
+
+def _header_runner(
+    settings: Settings, compilers: Compilers, warden: WardenClient, runner: JobRunner
+) -> HeaderRunner | None:
+    """None where header jobs are not wanted, or nothing would keep their sources from reading what they like.
+
+    Raises ConfigurationError.
+    """
+    directory = settings.header_store
+    if directory is None:
+        return None
+    if not landlock.abi():
+        log.warning("no header jobs: this kernel has no Landlock, so a source could read every file of the server")
+        return None
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--header-store {directory}: {error.strerror}") from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"--header-store {directory}: user {user_name()} cannot write there")
+    size_bytes = settings.header_store_mib * _MIB
+    store = Store(directory, size_bytes, size_bytes // 2)
+    return HeaderRunner(settings, compilers, warden, runner, store)
 
 
 async def _identify_all(compilers: Compilers) -> None:

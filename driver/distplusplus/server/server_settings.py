@@ -39,6 +39,8 @@ class Settings:
     max_input_mib: int
     max_output_mib: int
     job_dir: str | None
+    header_store: str | None
+    header_store_mib: int
     compiler_dirs: tuple[str, ...]
     user: str | None
     allow: tuple[Network, ...]
@@ -271,6 +273,21 @@ OPTIONS = (
         None,
         "directory for jobs' files. Default: /dev/shm if it is large enough, else the temporary directory",
         "DIR",
+    ),
+    _Option(
+        "header-store",
+        _path,
+        None,
+        "directory for the sources and headers of header jobs. Default: none, and no header jobs",
+        "DIR",
+    ),
+    _Option(
+        "header-store-size",
+        _number(int, 16, 1 << 24, " MiB"),
+        2048,
+        "how much the header store keeps; one user has half of it at most. Default 2048",
+        "MIB",
+        "header_store_mib",
     ),
     _Option(
         "compiler-dir",

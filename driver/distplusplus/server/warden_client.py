@@ -128,8 +128,18 @@ class WardenClient:
         except OSError as error:
             raise CallRefused(pb.Refusal.SERVER_FAULT, f"cannot make a directory for the job: {error}") from error
 
-    async def run(self, argv: Sequence[str], job_dir: JobDir, readable: Sequence[str], timeout_s: float) -> Ended:
-        """Runs a compiler in `job_dir`. Its messages go to `out` and `err` there. Raises CallRefused SERVER_FAULT.
+    async def run(
+        self,
+        argv: Sequence[str],
+        job_dir: JobDir,
+        readable: Sequence[str],
+        timeout_s: float,
+        directory: str | None = None,
+        recorded_directory: str | None = None,
+    ) -> Ended:
+        """Runs a compiler in `directory`, by default the job's `work`. Its messages go to `out` and `err` of the job.
+
+        `recorded_directory` is another path of it, which compilers take from PWD. Raises CallRefused SERVER_FAULT.
 
         When it returns or raises, also if it is cancelled, no process of the job is left.
         """
@@ -141,8 +151,13 @@ class WardenClient:
             {
                 "run": number,
                 "argv": argv,
-                "env": {"PATH": _PATH, "TMPDIR": job_dir.path, "LC_ALL": "C.UTF-8", "PWD": job_dir.work},
-                "cwd": job_dir.work,
+                "env": {
+                    "PATH": _PATH,
+                    "TMPDIR": job_dir.path,
+                    "LC_ALL": "C.UTF-8",
+                    "PWD": recorded_directory or job_dir.work,
+                },
+                "cwd": directory or job_dir.work,
                 "output": job_dir.path,
                 "writable": job_dir.path,
                 "readable": readable,

@@ -33,4 +33,12 @@ def compile_request(prepared: PreparedCompile, name: str, token: str, *, extende
     request.expectedCompiler.digest = prepared.compiler.digest
     request.reserveNext = True
     request.directivesOnly = prepared.unexpanded
+    if prepared.header_job is not None:
+        job = prepared.header_job
+        request.argument[:] = job.command.arguments
+        request.headerJob.source = job.source
+        request.headerJob.directory = job.directory
+        request.headerJob.ownHeaders = job.own_headers
+        request.headerJob.assembly = "-S" in command.remote
+        request.headerJob.dependencies = job.command.dependencies is not None
     return request

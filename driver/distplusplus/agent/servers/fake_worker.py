@@ -26,6 +26,7 @@ class FakeWorker:
         self.active = self.others_load = self.jobs_done = 0
         self.full_until_s = self.retry_in_s = 0.0
         self.reservation_s = 1.0
+        self.takes_header_jobs = False
         self.expands_macros = True
         self.refusal: str | None = None
         self.trouble: Trouble | None = None

@@ -15,8 +15,6 @@ from distplusplus.compiler.classify import Compile
 
 # It refuses these.
 _REFUSED: Final = re.compile(r"-S|--assemble|-f(?:debug|file|macro|coverage|profile)-prefix-map=.*", re.DOTALL)
-# It ends when the compiler writes a further file.
-_FURTHER_FILES: Final = re.compile(r"-foptimization-record-.*|-fcallgraph-info.*|-save-temps.*|-fdump-.*", re.DOTALL)
 
 # It answers only if it is asked for a compiler that it has; these are the likeliest, as its own client names them.
 LIKELY_COMPILERS: Final = tuple(
@@ -33,8 +31,6 @@ def reason_to_refuse(command: Compile) -> str | None:
     for argument in command.remote:
         if _REFUSED.fullmatch(argument):
             return f"refuses {argument}"
-        if _FURTHER_FILES.fullmatch(argument):
-            return f"cannot send back what {argument} writes"
     return None
 
 

@@ -14,11 +14,14 @@ import grpc
 import grpc.aio
 
 from distplusplus.agent.agent_settings import ServerSettings, Settings
+from distplusplus.agent.headers.closure import DoubtError
+from distplusplus.agent.headers.header_jobs import HeaderJob
 from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.servers import diagnosis, first_implementation
 from distplusplus.agent.servers.compile_request import compile_request
 from distplusplus.agent.servers.diagnosis import Trouble
 from distplusplus.agent.servers.grpc_connection import GrpcConnection, retrieve
+from distplusplus.agent.servers.header_request import InputTable, add_contents
 from distplusplus.agent.servers.protocol import (
     JobRefusedError,
     Mismatch,
@@ -40,6 +43,8 @@ _MISMATCH_S: Final = 60.0
 _MAX_WAIT_MS = 30_000
 # A worker that cannot keep a reservation waiting is asked again after this time; the end of a job counts as well.
 _FULL_RETRY_S: Final = 0.25
+# A header job may meet a worker that has forgotten the table, then one that lacks contents.
+_MAX_HEADER_CALLS: Final = 4
 
 
 class GrpcWorker:
@@ -58,6 +63,8 @@ class GrpcWorker:
         self.jobs_done = 0
         self.extended = False  # a server of ours, not of the first implementation
         self.expands_macros = False
+        self.takes_header_jobs = False
+        self._inputs = InputTable()
         self._changed = changed
         self._down_until_s = 0.0
         self._retry_s = _FIRST_RETRY_S
@@ -150,13 +157,40 @@ class GrpcWorker:
         request = compile_request(prepared, name, token, extended=self.extended)
         self._begin_heartbeat()
         try:
-            answer = await self._connection.send_job(request, settings)
+            if prepared.header_job is not None:
+                answer = await self._send_header_job(request, prepared.header_job, settings)
+            else:
+                answer = await self._connection.send_job(request, settings)
         except grpc.aio.AioRpcError as error:
             raise self._job_failed(error, settings) from None
         self.jobs_done += 1
         if self.extended:
             self.others_load = max(answer.currentLoad - self.active + 1, 0)  # `active` still has this job
         return answer
+
+    async def _send_header_job(
+        self, request: pb.CompileRequest, job: HeaderJob, settings: Settings
+    ) -> pb.CompileAnswer:
+        """One call, unless the worker lacks contents or has forgotten the table. Raises JobRefusedError."""
+        for _ in range(_MAX_HEADER_CALLS):
+            del request.headerJob.input[:]
+            del request.headerJob.newInput[:]
+            self._inputs.describe(job, request.headerJob)
+            answer: pb.CompileAnswer = await self._connection.send_job(request, settings)
+            if answer.unknownTable:
+                self._inputs.reset()
+            else:
+                self._inputs.confirm(request.headerJob)
+                if not answer.missing:
+                    return answer
+                try:
+                    await asyncio.to_thread(
+                        add_contents, job, answer.missing, request.headerJob, settings.compression_level
+                    )
+                except DoubtError as error:
+                    raise JobRefusedError(str(error)) from None
+            request.uuid = answer.next.uuid or await self.reserve(settings)
+        raise JobRefusedError("it asks for the same headers again and again")
 
     def _job_failed(self, error: grpc.aio.AioRpcError, settings: Settings) -> Exception:
         code, details = error.code(), diagnosis.shortened(error.details())
@@ -196,7 +230,9 @@ class GrpcWorker:
 
     async def _query(self, compiler: str, settings: Settings) -> pb.QueryAnswer | None:
         """None if it has no such compiler. Raises WorkerLostError. Connection and answer have their own deadlines."""
-        request = pb.ServerQuery(compiler=compiler, desiredCompressionType=settings.compress)
+        request = pb.ServerQuery(
+            compiler=compiler, desiredCompressionType=settings.compress, answerUnknownCompiler=True
+        )
         timeout_s = settings.connect_timeout_s + _ANSWER_TIMEOUT_S
         call = asyncio.ensure_future(self._connection.call(methods.QUERY, request, timeout_s))
         call.add_done_callback(retrieve)
@@ -228,6 +264,7 @@ class GrpcWorker:
         taken = load if self.extended else first_implementation.taken_slots(load, self.slots)
         self.others_load = max(taken - self.active, 0)
         self.expands_macros = pb.Description.DIRECTIVES_ONLY in answer.feature
+        self.takes_header_jobs = pb.Description.HEADER_JOBS in answer.feature
         self.free_memory_mib = answer.capacity.freeMemoryMib if self.extended else None
         self._max_wait_ms = min(answer.capacity.maxWaitMs, _MAX_WAIT_MS)
         self.reservation_s = answer.capacity.reservationTimeoutMs / 1000 or 1.0
@@ -262,7 +299,7 @@ class GrpcWorker:
             await asyncio.sleep(_HEARTBEAT_S)
             if not self.active or not self._connection.is_open:
                 return
-            query = pb.ServerQuery(compiler=next(iter(self._own_names()), ""))
+            query = pb.ServerQuery(compiler=next(iter(self._own_names()), ""), answerUnknownCompiler=True)
             try:
                 self._learn(await self._connection.call(methods.QUERY, query, _SILENCE_S))
             except grpc.aio.AioRpcError as error:

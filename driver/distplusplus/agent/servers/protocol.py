@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from distplusplus.agent.agent_settings import ServerSettings, Settings
+from distplusplus.agent.headers.header_jobs import HeaderJob
 from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.servers.diagnosis import Trouble
 from distplusplus.compiler.classify import Compile
@@ -52,6 +53,8 @@ class PreparedCompile:
     text: pb.File
     directory: str
     unexpanded: bool = False
+    # Instead of `text`, for workers that take header jobs.
+    header_job: HeaderJob | None = None
 
 
 class RemoteWorker(Protocol):
@@ -87,6 +90,10 @@ class RemoteWorker(Protocol):
     @property
     def expands_macros(self) -> bool:
         """Whether it takes text of `-fdirectives-only`."""
+
+    @property
+    def takes_header_jobs(self) -> bool:
+        """Whether it takes source and headers instead of preprocessed text."""
 
     @property
     def trouble(self) -> Trouble | None:

@@ -40,6 +40,7 @@ class Job:
     """What a compile needs of a worker. `notice` tells the user something: a log level, and the text.
 
     `command`: None where any worker can do it. `unexpanded`: the worker must expand macros.
+    `with_headers`: the worker must take header jobs.
     """
 
     compiler: LocalCompiler
@@ -47,6 +48,7 @@ class Job:
     notice: Callable[[str, str], None]
     command: Compile | None = None
     unexpanded: bool = False
+    with_headers: bool = False
     refused_by: dict[RemoteWorker, str] = field(default_factory=dict)
 
     def tell_loss(self, worker: RemoteWorker, error: WorkerLostError) -> None:

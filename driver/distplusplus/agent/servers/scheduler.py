@@ -148,6 +148,8 @@ def _is_usable(worker: RemoteWorker, job: Job) -> bool:
     if job.command is not None and (reason := worker.refuses(job.command)):
         job.refused_by.setdefault(worker, f"{worker.name}: {reason}")
         return False
+    if job.with_headers and not worker.takes_header_jobs:
+        return False
     return worker.expands_macros or not job.unexpanded
 
 

@@ -1,0 +1,1 @@
+"""Header jobs: which files a compile may read, found without preprocessing."""
