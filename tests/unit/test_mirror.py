@@ -49,9 +49,9 @@ TESTED_BY_RUNNING = {
     """,
     "tests/integration/server": """
         distplusplus/server/check distplusplus/server/compile distplusplus/server/compilers distplusplus/server/gate
-        distplusplus/server/memory distplusplus/server/metrics distplusplus/server/privileges distplusplus/server/rpc distplusplus/server/serve
-        distplusplus/server/server_settings distplusplus/server/tls distplusplus/server/warden
-        distplusplus/server/warden_client
+        distplusplus/server/memory distplusplus/server/metrics distplusplus/server/privileges distplusplus/server/rpc
+        distplusplus/server/serve distplusplus/server/server_settings distplusplus/server/tls
+        distplusplus/server/warden distplusplus/server/warden_client
     """,
     "tests/cluster and tests/provisioning": """
         images/distcc_worker/__main__ provisioning/deploy provisioning/prove provisioning/provision
