@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from distcc_auto.hosts import DISTCC_PORT, GRPC_PORT, STATS_PORT, GrpcHost, HostSpec
 from provisioning import render
-from provisioning.families import Family
+from provisioning.families import SystemFamily
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class DaemonKind:
 
     name: str
     usual_ports: tuple[int, ...]
-    packages: Callable[[Family], tuple[str, ...]]
+    packages: Callable[[SystemFamily], tuple[str, ...]]
     links: str
     program: str
     version: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioning.families import Family, family_of
+from provisioning.families import SystemFamily, family_of
 from provisioning.host_errors import HostError
 from provisioning.remote import Remote
 
@@ -33,7 +33,7 @@ fi
 class Facts:
     """One host. `firewall` is "ufw", "firewalld", or "" when neither is active; `container` is its kind, or ""."""
 
-    family: Family
+    family: SystemFamily
     os_name: str
     systemd: int
     container: str

@@ -20,7 +20,7 @@ _COMPILER = re.compile(r"(gcc|clang)(-[0-9]+)?")
 
 
 @dataclass(frozen=True)
-class Family:
+class SystemFamily:
     """Command lines for sh, run as root. Lists are printed with one package name per line.
 
     `refresh` reads the archive's package lists. `repair` finishes an interrupted installation. `removable` prints those
@@ -78,7 +78,7 @@ def _words(packages: Iterable[str]) -> str:
     return shlex.join(package_names(packages))
 
 
-def family_of(os_id: str, os_like: str) -> Family | None:
+def family_of(os_id: str, os_like: str) -> SystemFamily | None:
     """The family with this ID or ID_LIKE of os-release(5), or None."""
     for word in (os_id, *os_like.split()):
         for family, ids in _FAMILIES:
@@ -101,7 +101,7 @@ def _arch_compiler(name: str, version: str) -> tuple[str, ...] | None:
 
 _APT = "DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l apt-get -y -q -o DPkg::Lock::Timeout=300"
 
-_DEBIAN = Family(
+_DEBIAN = SystemFamily(
     name="debian",
     distcc=("distcc",),
     python=("python3",),
@@ -124,7 +124,7 @@ _DEBIAN = Family(
     install_remedy="does this release's archive have the package, and can the host reach the archive?",
 )
 
-_FEDORA = Family(
+_FEDORA = SystemFamily(
     name="fedora",
     distcc=("distcc-server", "distcc"),
     python=("python3", "tar"),
@@ -142,7 +142,7 @@ _FEDORA = Family(
     install_remedy="on RHEL and its rebuilds distcc-server is in EPEL: dnf install epel-release",
 )
 
-_ARCH = Family(
+_ARCH = SystemFamily(
     name="arch",
     distcc=("distcc",),
     python=("python",),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from provisioning import packages, render, service
 from provisioning.facts import gather
-from provisioning.families import Family
+from provisioning.families import SystemFamily
 from provisioning.provision import ensure_links
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
@@ -132,7 +132,9 @@ def _ask(host: Host, here: Iterable[NamedCompiler], path: str = _HOST_PATH) -> d
     return {name: identity_in(name, text) for name, _, text in (line.partition("=") for line in lines)}
 
 
-def _installable(lacking: Sequence[NamedCompiler], there: Mapping[str, str], family: Family, host: Host) -> list[str]:
+def _installable(
+    lacking: Sequence[NamedCompiler], there: Mapping[str, str], family: SystemFamily, host: Host
+) -> list[str]:
     """The packages with the missing versions, as far as the host's archive has them."""
     candidates: dict[tuple[str, ...], None] = {}
     for one in lacking:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-from provisioning.families import Family
+from provisioning.families import SystemFamily
 from provisioning.host_errors import CommandFailed
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
@@ -14,7 +14,7 @@ from provisioning.steps import Host
 _ACCOUNTS = "getent passwd | sed 's/:.*//; s/^/user:/'; getent group | sed 's/:.*//; s/^/group:/'"
 
 
-def installed(host: Host, family: Family) -> set[str]:
+def installed(host: Host, family: SystemFamily) -> set[str]:
     """Names of the installed packages, as name:architecture where a package may be installed for several."""
     return set(host.remote.run("installed packages", family.installed).words)
 
@@ -24,7 +24,7 @@ def missing(wanted: Iterable[str], present: set[str]) -> list[str]:
     return [name for name in wanted if name not in bare]
 
 
-def ensure(host: Host, record: Record, family: Family, wanted: Iterable[str]) -> Record:
+def ensure(host: Host, record: Record, family: SystemFamily, wanted: Iterable[str]) -> Record:
     """Installs those of `wanted` that are missing, and finishes an interrupted installation. Returns the new record."""
     lacking = missing(wanted, installed(host, family))
     if record.before is not None:
@@ -43,7 +43,7 @@ def ensure(host: Host, record: Record, family: Family, wanted: Iterable[str]) ->
         ) from None
 
 
-def change(host: Host, record: Record, family: Family, what: str, script: str) -> Record:
+def change(host: Host, record: Record, family: SystemFamily, what: str, script: str) -> Record:
     """Runs `script`, which may bring packages and accounts, and returns the new record.
 
     What the host had before is recorded first, so that an interrupted run loses nothing.
@@ -67,7 +67,7 @@ def change(host: Host, record: Record, family: Family, what: str, script: str) -
     return record
 
 
-def _inventory(host: Host, family: Family) -> set[str]:
+def _inventory(host: Host, family: SystemFamily) -> set[str]:
     return installed(host, family) | set(host.remote.run("accounts", _ACCOUNTS).words)
 
 

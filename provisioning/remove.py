@@ -9,7 +9,7 @@ import shlex
 from provisioning import firewall, packages, record, render, service
 from provisioning.daemon_kinds import DISTPLUSPLUSD
 from provisioning.facts import gather
-from provisioning.families import Family
+from provisioning.families import SystemFamily
 from provisioning.provision import ensure_no_tunnel_account
 from provisioning.record import Record
 from provisioning.remote import PACKAGES_S
@@ -88,7 +88,7 @@ def _remove_links(host: Host, known: Record) -> None:
         host.ensure(f"no links to compilers: {len(known.links)}", present, script)
 
 
-def _remove_packages(host: Host, known: Record, family: Family) -> None:
+def _remove_packages(host: Host, known: Record, family: SystemFamily) -> None:
     if known.before is not None:
         brought = packages.installed(host, family) - set(known.before)
         known = dataclasses.replace(known, packages=tuple(sorted({*known.packages, *brought})))

@@ -17,9 +17,16 @@ from typing import Final
 from distcc_common import __version__
 from distcc_common.errors import ConfigurationError
 from distplusplus.agent import agent_settings, remote_compile, runtime
-from distplusplus.agent.agent_settings import Settings
+from distplusplus.agent.agent_settings import AgentSettings
 from distplusplus.agent.headers.header_jobs import HeaderJobs
-from distplusplus.agent.launcher_link import BadRequestError, Flag, LauncherGoneError, LauncherLink, Packet, Request
+from distplusplus.agent.launcher_link import (
+    BadRequestError,
+    Flag,
+    LauncherGoneError,
+    LauncherLink,
+    LauncherRequest,
+    Packet,
+)
 from distplusplus.agent.local_compilers import LocalCompilers
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.notices import Notices
@@ -48,7 +55,7 @@ class _Agent:
         self._path = runtime.socket_path(listener.getsockname())
         self._inode = _inode(self._path)
         self._tasks: dict[asyncio.Task[None], LauncherLink] = {}
-        self._idle_timeout_s = Settings.idle_timeout_s
+        self._idle_timeout_s = AgentSettings.idle_timeout_s
         self._notices = Notices()
 
     async def run(self) -> None:
@@ -120,7 +127,7 @@ class _Agent:
         finally:
             link.close()
 
-    async def _answer(self, link: LauncherLink, request: Request) -> None:
+    async def _answer(self, link: LauncherLink, request: LauncherRequest) -> None:
         if request.version != __version__:
             self._notices.log("info", f"a launcher of version {request.version}: this agent, {__version__}, ends")
             self._retire()
@@ -138,7 +145,7 @@ class _Agent:
         self._idle_timeout_s = settings.idle_timeout_s
         self._notices.catch_up(link)
         if request.flags & Flag.EXPLAIN:
-            from distplusplus.agent import explain  # noqa: PLC0415  (seldom)
+            from distplusplus.agent import explain_command as explain  # noqa: PLC0415  (seldom)
 
             await explain.run(link, request, settings, self._shared)
             return

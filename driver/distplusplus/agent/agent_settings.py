@@ -25,7 +25,7 @@ _SERVER_KEYS = ("address", "tls", "ca", "certificate", "key", "token-file")
 
 
 @dataclass(frozen=True)
-class ServerSettings:
+class WorkerSettings:
     """One server. Paths are absolute; `target` is what gRPC connects to, `text` what the user wrote."""
 
     target: str
@@ -43,10 +43,10 @@ class ServerSettings:
 
 
 @dataclass(frozen=True)
-class Settings:
+class AgentSettings:
     """Every setting, checked. Times in seconds."""
 
-    servers: tuple[ServerSettings, ...] = ()
+    servers: tuple[WorkerSettings, ...] = ()
     compress: pb.CompressionType = pb.zstd
     compression_level: int = compression.DEFAULT_LEVEL
     log_level: str = "warning"
@@ -62,7 +62,7 @@ class Settings:
     idle_timeout_s: float = 600.0
 
 
-def load(environ: Mapping[str, str]) -> Settings:
+def load(environ: Mapping[str, str]) -> AgentSettings:
     """The settings in force. Raises ConfigurationError that names the value and where it stands.
 
     They are read again only when a file or a variable of ours has changed, since every compile asks for them.
@@ -82,10 +82,10 @@ def user_file(environ: Mapping[str, str]) -> str | None:
     return config_files.user_file(environ, "distplusplus", "distplusplus.toml")
 
 
-def parse_server(text: str) -> ServerSettings:
+def parse_server(text: str) -> WorkerSettings:
     """`[grpc://|grpcs://]HOST[:PORT]` or `unix:/PATH`. Raises ValueError."""
     if text.startswith(addresses.UNIX_SCHEME):
-        return ServerSettings(addresses.UNIX_SCHEME + addresses.parse_unix(text), text=text)
+        return WorkerSettings(addresses.UNIX_SCHEME + addresses.parse_unix(text), text=text)
     scheme, separator, rest = text.rpartition("://")
     if separator and scheme not in ("grpc", "grpcs"):
         raise ValueError(f"'{text}': unknown scheme '{scheme}://' (use grpc:// or grpcs://)")
@@ -93,10 +93,10 @@ def parse_server(text: str) -> ServerSettings:
         target = addresses.join(*addresses.parse(rest, DEFAULT_PORT))
     except ValueError as error:
         raise ValueError(f"'{text}' is not HOST, HOST:PORT, [IPV6]:PORT or unix:/PATH: {error}") from None
-    return ServerSettings(target, tls=scheme == "grpcs", text=text)
+    return WorkerSettings(target, tls=scheme == "grpcs", text=text)
 
 
-def as_configured(server: ServerSettings, configured: Iterable[ServerSettings]) -> ServerSettings:
+def as_configured(server: WorkerSettings, configured: Iterable[WorkerSettings]) -> WorkerSettings:
     """`server`, with the certificates and the token that a configured server of the same address has."""
     for entry in configured:
         if (entry.target, entry.tls) == (server.target, server.tls):
@@ -116,18 +116,18 @@ def _stamp(path: str) -> tuple[int, ...] | None:
 
 
 @lru_cache(maxsize=64)
-def _load(variables: tuple[tuple[str, str], ...], files: tuple[tuple[str, object], ...]) -> Settings:
+def _load(variables: tuple[tuple[str, str], ...], files: tuple[tuple[str, object], ...]) -> AgentSettings:
     values: dict[str, Any] = {}
     for path, stamp in files:
         if stamp is not None:
             values |= _read_file(path)
-    configured: tuple[ServerSettings, ...] = values.get("servers", ())
+    configured: tuple[WorkerSettings, ...] = values.get("servers", ())
     for name, text in variables:
         key = name.removeprefix(PREFIX).lower().replace("_", "-")
         if key in _READERS:
             values[_field(key)] = _checked(key, text, f"{name} (environment)")
     values["servers"] = tuple(as_configured(server, configured) for server in values.get("servers", ()))
-    return Settings(**values)
+    return AgentSettings(**values)
 
 
 def _read_file(path: str) -> dict[str, Any]:
@@ -142,14 +142,14 @@ def _checked(key: str, value: object, source: str) -> Any:
     return config_files.read_value(_READERS[key], value, source)
 
 
-def _servers(value: object) -> tuple[ServerSettings, ...]:
+def _servers(value: object) -> tuple[WorkerSettings, ...]:
     entries = value.split() if isinstance(value, str) else value
     if not isinstance(entries, list):
         raise ValueError('expected an array of servers, such as ["worker-1", "worker-2:3634"]')
     return tuple(dict.fromkeys(_server(entry) for entry in entries))
 
 
-def _server(entry: object) -> ServerSettings:
+def _server(entry: object) -> WorkerSettings:
     if isinstance(entry, str):
         return parse_server(entry)
     if not isinstance(entry, dict) or not isinstance(entry.get("address"), str):

@@ -65,7 +65,7 @@ class PacketTooLongError(Exception):
 
 
 @dataclass(frozen=True)
-class Request:
+class LauncherRequest:
     """What a launcher was called for. `compiler` is a path; arguments are without argv[0]."""
 
     version: str
@@ -117,7 +117,7 @@ class LauncherLink:
         """Calls `call` when the launcher ends."""
         self._gone = call
 
-    async def request(self) -> Request | None:
+    async def request(self) -> LauncherRequest | None:
         """What the launcher was called for; None: to stop the agent. Raises BadRequestError."""
         await self._wait_for_packet()
         if self._packets[0] == (Packet.STOP, []):
@@ -249,7 +249,7 @@ class LauncherLink:
             self._loop.remove_writer(self._socket.fileno())
 
 
-def parse_request(data: bytes) -> Request:
+def parse_request(data: bytes) -> LauncherRequest:
     """Raises BadRequestError."""
     # One decode for all of it: an environment alone has dozens of entries.
     fields = os.fsdecode(data).split("\0")
@@ -261,7 +261,7 @@ def parse_request(data: bytes) -> Request:
             raise ValueError("cut short")
         environ = dict(entry.partition("=")[::2] for entry in fields[end:-1])
         compiler = os.path.join(directory, compiler)
-        return Request(version, Flag(int(flags)), compiler, directory, arguments, environ)
+        return LauncherRequest(version, Flag(int(flags)), compiler, directory, arguments, environ)
     except ValueError as error:
         raise BadRequestError(f"not a request: {error}") from None
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from distplusplus.agent.agent_settings import Settings
-from distplusplus.agent.launcher_link import Flag, LauncherLink, Request
+from distplusplus.agent.agent_settings import AgentSettings
+from distplusplus.agent.launcher_link import Flag, LauncherLink, LauncherRequest
 from distplusplus.agent.local_slots import LocalSlots
 
 
@@ -12,7 +12,7 @@ class CompileLocallyError(Exception):
 
 
 async def compile_locally(
-    link: LauncherLink, request: Request, settings: Settings, slots: LocalSlots, *, bounded: bool
+    link: LauncherLink, request: LauncherRequest, settings: AgentSettings, slots: LocalSlots, *, bounded: bool
 ) -> None:
     """Has the launcher run the compiler; waits for a slot if it is `bounded`. Raises LauncherGoneError."""
     # A launcher below another one has the slot of that one.

@@ -10,24 +10,24 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from distplusplus.agent.agent_settings import Settings
+from distplusplus.agent.agent_settings import AgentSettings
 from distplusplus.agent.headers.closure import DoubtError
 from distplusplus.agent.headers.header_jobs import HeaderJob, HeaderJobs
-from distplusplus.agent.launcher_link import Flag, LauncherLink, Request
+from distplusplus.agent.launcher_link import Flag, LauncherLink, LauncherRequest
 from distplusplus.agent.local_compile import CompileLocallyError, compile_locally
 from distplusplus.agent.local_compilers import LocalCompiler, LocalCompilers, UnknownCompilerError
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.notices import Notices
 from distplusplus.agent.preprocess.preprocessor import Preprocessor, Text
 from distplusplus.agent.preprocess.sources import Sources
-from distplusplus.agent.servers.protocol import (
+from distplusplus.agent.servers.remote_worker import (
     JobRefusedError,
     PreparedCompile,
     RemoteWorker,
     WorkerFullError,
     WorkerLostError,
 )
-from distplusplus.agent.servers.reservations import Job
+from distplusplus.agent.servers.reservations import JobNeeds
 from distplusplus.agent.servers.scheduler import NoWorkerError, Scheduler
 from distplusplus.agent.working_directory import recorded_directory
 from distplusplus.compiler import classify as commands
@@ -67,7 +67,7 @@ class Shared:
     headers: HeaderJobs
 
 
-async def run(link: LauncherLink, request: Request, settings: Settings, shared: Shared) -> None:
+async def run(link: LauncherLink, request: LauncherRequest, settings: AgentSettings, shared: Shared) -> None:
     """Serves one launcher. Raises LauncherGoneError, BadRequestError, NoFallbackError."""
 
     def notice(level: str, text: str) -> None:
@@ -88,7 +88,7 @@ async def run(link: LauncherLink, request: Request, settings: Settings, shared: 
         await compile_locally(link, request, settings, shared.local, bounded=bounded)
 
 
-async def classify(request: Request, shared: Shared) -> Local | tuple[Compile, LocalCompiler]:
+async def classify(request: LauncherRequest, shared: Shared) -> Local | tuple[Compile, LocalCompiler]:
     """What the command is, and by which compiler."""
     if compiler_name(request.compiler) is None:
         return Local(f"{os.path.basename(request.compiler)} is not a known compiler", bounded=False)
@@ -126,8 +126,8 @@ class _RemoteCompile:
     def __init__(
         self,
         link: LauncherLink,
-        request: Request,
-        settings: Settings,
+        request: LauncherRequest,
+        settings: AgentSettings,
         shared: Shared,
         command: Compile,
         compiler: LocalCompiler,
@@ -148,7 +148,7 @@ class _RemoteCompile:
     async def run(self) -> None:
         """Raises CompileLocallyError, NoFallbackError, LauncherGoneError, BadRequestError."""
         scheduler = self._shared.scheduler
-        job = Job(self._compiler, self._settings, self._notice, command=self._command)
+        job = JobNeeds(self._compiler, self._settings, self._notice, command=self._command)
         workers = await self._wait_for_workers(job)
         if await self._compile_with_headers(workers):
             return
@@ -177,7 +177,7 @@ class _RemoteCompile:
         except DoubtError as error:
             self._shared.notices.log("info", f"preprocessed: {error}: {command.source}")
             return False
-        job = Job(self._compiler, self._settings, self._notice, with_headers=True)
+        job = JobNeeds(self._compiler, self._settings, self._notice, with_headers=True)
         prepared = PreparedCompile(command, self._compiler, pb.File(), self._directory, header_job=header_job)
         try:
             worker, answer = await reserve_and_send(self._shared.scheduler, job, prepared)
@@ -210,7 +210,7 @@ class _RemoteCompile:
         await self._link.show(answer.stderr, errors=True)
         await self._link.exit(answer.returnCode)
 
-    async def _wait_for_workers(self, job: Job) -> tuple[RemoteWorker, ...]:
+    async def _wait_for_workers(self, job: JobNeeds) -> tuple[RemoteWorker, ...]:
         """Before anything is preprocessed: is there a worker at all? Those that are known by now."""
         while True:
             try:
@@ -304,7 +304,7 @@ class _RemoteCompile:
             os.close(fd)
 
 
-def _recorded_directory(link: LauncherLink, request: Request) -> str:
+def _recorded_directory(link: LauncherLink, request: LauncherRequest) -> str:
     """Raises CompileLocallyError."""
     directory = recorded_directory(request.directory, request.environ, link.peer_pid)
     try:
@@ -315,7 +315,7 @@ def _recorded_directory(link: LauncherLink, request: Request) -> str:
 
 
 async def reserve_and_send(
-    scheduler: Scheduler, job: Job, prepared: PreparedCompile, patience_s: float | None = None
+    scheduler: Scheduler, job: JobNeeds, prepared: PreparedCompile, patience_s: float | None = None
 ) -> tuple[RemoteWorker, pb.CompileAnswer]:
     """Tries one worker after the other until one answers. Waits at most `patience_s` for each slot.
 
@@ -351,5 +351,5 @@ def _lacks_a_file(messages: str) -> bool:
     return "No such file or directory" in messages or "file not found" in messages
 
 
-def _command_line(request: Request) -> str:
+def _command_line(request: LauncherRequest) -> str:
     return " ".join((os.path.basename(request.compiler), *request.arguments))[:300]

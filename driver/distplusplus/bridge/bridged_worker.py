@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Mapping
 
 from distplusplus.agent.servers.grpc_worker import GrpcWorker
-from distplusplus.agent.servers.protocol import WorkerLostError
+from distplusplus.agent.servers.remote_worker import WorkerLostError
 from distplusplus.bridge import job
 from distplusplus.bridge.job import Context
 

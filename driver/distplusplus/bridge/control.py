@@ -12,11 +12,11 @@ from typing import Any
 
 from distcc_common import messages
 from distcc_common.errors import ConfigurationError
-from distplusplus.agent.agent_settings import ServerSettings, Settings, as_configured, load
+from distplusplus.agent.agent_settings import AgentSettings, WorkerSettings, as_configured, load
 from distplusplus.agent.local_compilers import LocalCompilers
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.servers.grpc_worker import GrpcWorker
-from distplusplus.agent.servers.protocol import WorkerLostError
+from distplusplus.agent.servers.remote_worker import WorkerLostError
 from distplusplus.agent.servers.scheduler import Scheduler
 from distplusplus.bridge.bridged_worker import open_addresses
 from distplusplus.bridge.job import Context
@@ -48,15 +48,15 @@ async def serve(control: socket.socket) -> None:
     await scheduler.close()
 
 
-def _server_settings(host: Mapping[str, Any], settings: Settings) -> ServerSettings:
+def _server_settings(host: Mapping[str, Any], settings: AgentSettings) -> WorkerSettings:
     """Certificates and tokens are those that distplusplus.toml has for this server."""
-    return as_configured(ServerSettings(host["target"], tls=host["tls"], text=host["text"]), settings.servers)
+    return as_configured(WorkerSettings(host["target"], tls=host["tls"], text=host["text"]), settings.servers)
 
 
-async def _open_all(settings: Settings, scheduler: Scheduler) -> list[Mapping[str, Any]]:
+async def _open_all(settings: AgentSettings, scheduler: Scheduler) -> list[Mapping[str, Any]]:
     compilers, slots = LocalCompilers(), LocalSlots()
 
-    async def open_one(number: int, server: ServerSettings) -> Mapping[str, Any]:
+    async def open_one(number: int, server: WorkerSettings) -> Mapping[str, Any]:
         own = dataclasses.replace(settings, servers=(server,))
         (worker,) = scheduler.workers(own)
         assert isinstance(worker, GrpcWorker)  # noqa: S101  (it was made by the scheduler above)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from distcc_common import messages
-from distplusplus.agent.agent_settings import Settings
+from distplusplus.agent.agent_settings import AgentSettings
 from distplusplus.agent.local_compilers import LocalCompiler, LocalCompilers, UnknownCompilerError, find_in_path
 from distplusplus.agent.local_slots import LocalSlots
 from distplusplus.agent.preprocess import preprocessed
 from distplusplus.agent.remote_compile import reserve_and_send
 from distplusplus.agent.servers.grpc_worker import GrpcWorker
-from distplusplus.agent.servers.protocol import Mismatch, PreparedCompile, WorkerLostError
-from distplusplus.agent.servers.reservations import Job
+from distplusplus.agent.servers.remote_worker import Mismatch, PreparedCompile, WorkerLostError
+from distplusplus.agent.servers.reservations import JobNeeds
 from distplusplus.agent.servers.scheduler import NoWorkerError, Scheduler
 from distplusplus.bridge import distcc_command, local_run
 from distplusplus.bridge import distcc_wire as wire
@@ -52,8 +52,8 @@ class Context:
     """What the jobs that distcc gives to one worker share. `tell` shows the user a message."""
 
     worker: GrpcWorker
-    settings: Settings  # which name this worker alone
-    all_workers: Settings
+    settings: AgentSettings  # which name this worker alone
+    all_workers: AgentSettings
     scheduler: Scheduler
     compilers: LocalCompilers
     slots: LocalSlots
@@ -193,7 +193,7 @@ class _BridgeJob:
         """
         context = self._context
         worker, compiler = context.worker, prepared.compiler
-        job = Job(compiler, context.settings, self._notice, command=prepared.command)
+        job = JobNeeds(compiler, context.settings, self._notice, command=prepared.command)
         patience_s = None if worker.extended else _PATIENCE_S
         try:
             found = await worker.find_compiler(compiler, context.settings)
@@ -207,7 +207,7 @@ class _BridgeJob:
                 raise NoAnswerError(f"{error}; its jobs go elsewhere") from None
             reason = str(error)
         try:
-            job = Job(
+            job = JobNeeds(
                 compiler, context.all_workers, self._notice, command=prepared.command, refused_by={worker: reason}
             )
             return (await reserve_and_send(context.scheduler, job, prepared, patience_s))[1]

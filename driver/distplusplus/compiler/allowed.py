@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from distplusplus.compiler.languages import ENDINGS, X_OPTIONS, Language
 from distplusplus.compiler.names import compiles_as_cxx
+from distplusplus.compiler.not_allowed import NotAllowedError, Reason, shown
 from distplusplus.compiler.options import Extra, Server, Value
-from distplusplus.compiler.refusals import NotAllowedError, Reason, shown
 from distplusplus.compiler.words import Word, take_apart
 
 MAX_ARGUMENTS = 10_000

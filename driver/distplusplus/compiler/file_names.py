@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from distplusplus.compiler.not_allowed import NotAllowedError, Reason, shown
 from distplusplus.compiler.options import Extra
-from distplusplus.compiler.refusals import NotAllowedError, Reason, shown
 
 MAX_NAME_BYTES = 250
 MAX_PATH_BYTES = 4096

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from distplusplus.compiler.not_allowed import NotAllowedError, Reason, shown
 from distplusplus.compiler.options import Option, Reader, Server, Value
-from distplusplus.compiler.refusals import NotAllowedError, Reason, shown
 from distplusplus.compiler.words import Word, take_apart
 
 # No argument that a person writes holds it, and UTF-8 text can.

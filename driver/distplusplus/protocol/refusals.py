@@ -14,7 +14,7 @@ from typing import cast
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
-from distplusplus.compiler.refusals import NotAllowedError
+from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 TRAILER = "grpc-status-details-bin"

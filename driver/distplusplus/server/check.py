@@ -10,11 +10,11 @@ from distplusplus.server.capacity import Capacity
 from distplusplus.server.compilers import Compilers
 from distplusplus.server.confinement import has_seccomp
 from distplusplus.server.privileges import account, user_name
-from distplusplus.server.server_settings import Settings, is_local
+from distplusplus.server.server_settings import ServerSettings, is_local
 from distplusplus.server.warden_client import choose_parent
 
 
-async def report(settings: Settings) -> str:
+async def report(settings: ServerSettings) -> str:
     """The text of --check."""
     slots = Capacity(settings.jobs, settings.memory_per_job_mib, lambda: 0).now()
     lines = [f"listens on: {address} ({_transport(settings, address)})" for address in settings.listen_address]
@@ -34,7 +34,7 @@ async def report(settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def _transport(settings: Settings, address: str) -> str:
+def _transport(settings: ServerSettings, address: str) -> str:
     if address.startswith("unix:"):
         kind = "plain"
     elif settings.tls_certificate:

@@ -18,7 +18,7 @@ from typing import TypeVar
 from distplusplus.compiler import allowed as argument_rules
 from distplusplus.compiler.file_names import check_name
 from distplusplus.compiler.identity import Family, Identity
-from distplusplus.compiler.refusals import NotAllowedError
+from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused, not_allowed
@@ -26,7 +26,7 @@ from distplusplus.server import command_line, job_files
 from distplusplus.server.command_line import CompileCommand
 from distplusplus.server.compilers import Compilers, Program, describe
 from distplusplus.server.job_files import Budget, Stop
-from distplusplus.server.server_settings import Settings
+from distplusplus.server.server_settings import ServerSettings
 from distplusplus.server.warden_client import Ended, JobDir, WardenClient, settle
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class _Prepared:
 class JobRunner:
     """Runs the compiles of this server."""
 
-    def __init__(self, settings: Settings, compilers: Compilers, warden: WardenClient) -> None:
+    def __init__(self, settings: ServerSettings, compilers: Compilers, warden: WardenClient) -> None:
         self._settings = settings
         self._compilers = compilers
         self._warden = warden
@@ -225,7 +225,7 @@ def readable(program: Program) -> tuple[str, ...]:
     return () if directory in ("/", "/usr") or directory.startswith("/usr/") else (directory,)
 
 
-def check_ended(ended: Ended, job_dir: JobDir, settings: Settings) -> None:
+def check_ended(ended: Ended, job_dir: JobDir, settings: ServerSettings) -> None:
     """Tells a compiler that was stopped from one that found an error. Raises CallRefused."""
     if ended.timed_out:
         raise CallRefused(

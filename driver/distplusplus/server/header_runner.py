@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from distplusplus.cas.store import Store
 from distplusplus.compiler.identity import Family, Identity
 from distplusplus.compiler.languages import X_NAME_OF, Language
+from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.compiler.own_headers import OwnHeadersCache
-from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.compiler.search_path import NoSearchPathError
 from distplusplus.protocol import compression, encoding
 from distplusplus.protocol import distplusplus_pb2 as pb
@@ -20,7 +20,7 @@ from distplusplus.server.compile import JobRunner, Outcome, check_ended, check_e
 from distplusplus.server.compilers import Compilers, Program
 from distplusplus.server.header_job import DEPENDENCIES, OUTPUT, Laid, Tables
 from distplusplus.server.job_files import Budget, Packer, Stop
-from distplusplus.server.server_settings import Settings
+from distplusplus.server.server_settings import ServerSettings
 from distplusplus.server.warden_client import Ended, JobDir, WardenClient
 
 
@@ -35,7 +35,7 @@ class HeaderRunner:
     """Runs the header jobs of this server."""
 
     def __init__(
-        self, settings: Settings, compilers: Compilers, warden: WardenClient, runner: JobRunner, store: Store
+        self, settings: ServerSettings, compilers: Compilers, warden: WardenClient, runner: JobRunner, store: Store
     ) -> None:
         self._settings = settings
         self._compilers = compilers

@@ -19,7 +19,7 @@ from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server import command_line
 from distplusplus.server.command_line import CompileCommand
-from distplusplus.server.server_settings import Settings
+from distplusplus.server.server_settings import ServerSettings
 from distplusplus.server.warden_client import JobDir
 
 _PIECE_BYTES = 1 << 20
@@ -149,7 +149,7 @@ def collect_outputs(
     job_dir: JobDir,
     command: CompileCommand,
     before: frozenset[str],
-    settings: Settings,
+    settings: ServerSettings,
     budget: Budget,
     stop: Stop,
 ) -> tuple[list[bytes], int]:
@@ -182,7 +182,7 @@ class Packer:
     """Reads outputs of a job into pieces of an encoded message."""
 
     job_dir: JobDir
-    settings: Settings
+    settings: ServerSettings
     budget: Budget
     stop: Stop
 

@@ -38,7 +38,7 @@ from distplusplus.server.header_runner import HeaderRunner
 from distplusplus.server.log import configure, log
 from distplusplus.server.privileges import account, become, user_name
 from distplusplus.server.rpc import Service
-from distplusplus.server.server_settings import Settings, is_local, load
+from distplusplus.server.server_settings import ServerSettings, is_local, load
 from distplusplus.server.tls import tls_credentials
 from distplusplus.server.warden_client import WardenClient, choose_parent
 from distplusplus.server.worker import Worker
@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> int:
         return 128 + signal.SIGINT
 
 
-def _start(settings: Settings) -> int:
+def _start(settings: ServerSettings) -> int:
     who = account(settings.user)
     if not landlock.abi():
         if (settings.tls_key or settings.token_file) and not settings.unconfined:
@@ -124,7 +124,7 @@ class _Told:
         (self.twice if self.once.is_set() else self.once).set()
 
 
-async def _serve(settings: Settings, warden: WardenClient) -> int:
+async def _serve(settings: ServerSettings, warden: WardenClient) -> int:
     told = _Told()
     stop_metrics: Callable[[], None] | None = None
     background: set[asyncio.Task[object]] = set()
@@ -200,7 +200,7 @@ async def _until_told(
             task.cancel()
 
 
-def _listen(server: grpc.aio.Server, settings: Settings) -> set[int]:
+def _listen(server: grpc.aio.Server, settings: ServerSettings) -> set[int]:
     """Binds every address. Returns the TCP ports; raises ConfigurationError."""
     ports = set()
     for address in settings.listen_address:
@@ -224,7 +224,7 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> set[int]:
 
 
 def _header_runner(
-    settings: Settings, compilers: Compilers, warden: WardenClient, runner: JobRunner
+    settings: ServerSettings, compilers: Compilers, warden: WardenClient, runner: JobRunner
 ) -> HeaderRunner | None:
     """None where header jobs are not wanted, or nothing would keep their sources from reading what they like.
 

@@ -21,7 +21,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServerSettings:
     """What the server was told. Sizes in bytes or MiB and times in seconds, as the names say."""
 
     listen_address: tuple[str, ...]
@@ -392,7 +392,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+def load(arguments: Sequence[str], environment: Mapping[str, str]) -> ServerSettings:
     """The settings. Raises ConfigurationError, SystemExit for --help and --version."""
     given = vars(parser().parse_args(arguments))
     values: dict[str, Any] = {"check": given["check"]}
@@ -413,12 +413,12 @@ def load(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         except ConfigurationError as error:
             raise ConfigurationError(f"{source}: {error}") from None
         values[option.key] = parsed if option.many else parsed[0]
-    settings = Settings(**values)
+    settings = ServerSettings(**values)
     _check_together(settings)
     return settings
 
 
-def _check_together(settings: Settings) -> None:
+def _check_together(settings: ServerSettings) -> None:
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise ConfigurationError("--tls-certificate and --tls-key need each other")
     if settings.tls_client_ca and not settings.tls_certificate:

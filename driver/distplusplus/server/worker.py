@@ -18,7 +18,7 @@ from distplusplus.server.capacity import Capacity
 from distplusplus.server.compile import Outcome
 from distplusplus.server.log import TRACE, JobLine, log, log_job
 from distplusplus.server.metrics import Metrics
-from distplusplus.server.server_settings import Settings
+from distplusplus.server.server_settings import ServerSettings
 from distplusplus.server.slots import Caller, Reservation, SlotTable, Waiter
 
 # Uploads read at once from connections that hold no reservation, in all and of one origin. Their messages take memory
@@ -56,7 +56,7 @@ class Job:
 class Worker:
     """The state of a running server."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self.slots = SlotTable(lambda: self.capacity.now().count, settings.reservation_timeout_s, clock=self._loop.time)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from distplusplus.compiler.allowed import check
+from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.compiler.options import TABLE, Server, Shape
-from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.compiler.words import find
 
 # Of other languages.

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from distplusplus.agent.launcher_link import MAX_PACKET_BYTES, Request, parse_request
+from distplusplus.agent.launcher_link import MAX_PACKET_BYTES, LauncherRequest, parse_request
 from tests.launcher_builds import SANITIZER_ENVIRON, SANITIZER_STATUS
 
 _TIMEOUT_S = 30.0
@@ -46,7 +46,7 @@ class StandIn:
 
     runtime: Path
     script: list[Packet] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
+    requests: list[LauncherRequest] = field(default_factory=list)
     preprocessed: list[Preprocessed] = field(default_factory=list)
 
     def serve(self, listener: socket.socket, ended: socket.socket) -> None:

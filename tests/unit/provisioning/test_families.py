@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from provisioning.families import Family, family_of
+from provisioning.families import SystemFamily, family_of
 
 
-def family(os_id: str, os_like: str = "") -> Family:
+def family(os_id: str, os_like: str = "") -> SystemFamily:
     found = family_of(os_id, os_like)
     assert found
     return found

@@ -17,8 +17,8 @@ from distplusplus.compiler import search_path
 from distplusplus.compiler.classify import Compile
 from distplusplus.compiler.header_arguments import ROOT_MARK, HeaderCommand, header_command
 from distplusplus.compiler.languages import X_NAME_OF
+from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.compiler.own_headers import OwnHeaders, OwnHeadersCache, ask
-from distplusplus.compiler.refusals import NotAllowedError
 from distplusplus.compiler.search_path import NoSearchPathError, SearchPath
 
 # Directories of headers, and what changes how GCC writes them (gcc(1), ENVIRONMENT; The C Preprocessor, 13).

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from distplusplus.agent.agent_settings import Settings
+from distplusplus.agent.agent_settings import AgentSettings
 from distplusplus.agent.launcher_link import LauncherLink, PacketTooLongError, Preprocessed
 from distplusplus.agent.local_compile import CompileLocallyError
 from distplusplus.agent.local_slots import LocalSlots
@@ -45,7 +45,7 @@ class Preprocessor:
         link: LauncherLink,
         command: Compile,
         directory: str,
-        settings: Settings,
+        settings: AgentSettings,
         slots: LocalSlots,
         sources: Sources,
     ) -> None:

@@ -6,7 +6,7 @@ import os
 from typing import cast
 
 from distplusplus.agent.servers import first_implementation
-from distplusplus.agent.servers.protocol import PreparedCompile
+from distplusplus.agent.servers.remote_worker import PreparedCompile
 from distplusplus.compiler.languages import PREPROCESSED_ENDING_OF
 from distplusplus.protocol import distplusplus_pb2 as pb
 

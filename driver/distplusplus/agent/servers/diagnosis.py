@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import grpc
 
-from distplusplus.agent.agent_settings import ServerSettings
+from distplusplus.agent.agent_settings import WorkerSettings
 
 _MAX_LENGTH = 300
 _HUNG_UP = re.compile("Socket closed|Connection reset|Broken pipe")
@@ -39,7 +39,7 @@ class Trouble:
         return self.brief + (f" ({self.remedy})" if self.remedy else "")
 
 
-def of_call(phase: str, code: grpc.StatusCode, details: str | None, server: ServerSettings) -> Trouble:
+def of_call(phase: str, code: grpc.StatusCode, details: str | None, server: WorkerSettings) -> Trouble:
     """What a call that ended with an error other than a deadline means."""
     if code == grpc.StatusCode.UNAUTHENTICATED:
         return Trouble(phase, *_of_token(server))
@@ -58,7 +58,7 @@ def of_call(phase: str, code: grpc.StatusCode, details: str | None, server: Serv
     return Trouble(phase, f"the server answers {code.name}: {cause}", _REMEDIES.get(code, "see the server's log"))
 
 
-def no_connection(server: ServerSettings, timeout_s: float) -> Trouble:
+def no_connection(server: WorkerSettings, timeout_s: float) -> Trouble:
     """Nothing at all came back."""
     return Trouble("connect", f"no connection to {server.target} within {timeout_s:g} s", _REACHABLE)
 
@@ -80,13 +80,13 @@ def of_file(error: Exception, what: str) -> Trouble:
     return Trouble("connect", f"{what} {error.filename}: {error.strerror}", remedy)
 
 
-def _of_token(server: ServerSettings) -> tuple[str, str]:
+def _of_token(server: WorkerSettings) -> tuple[str, str]:
     if server.token_file is None:
         return "it takes no job without a token", "name a 'token-file' for it in distplusplus.toml"
     return f"it does not take the token in {server.token_file}", "is it still one of those in its own --token-file?"
 
 
-def _of_connection(cause: str, server: ServerSettings) -> tuple[str, str] | None:
+def _of_connection(cause: str, server: WorkerSettings) -> tuple[str, str] | None:
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         return _of_certificate(cause, server)
     if "Hostname Verification Check failed" in cause:
@@ -106,7 +106,7 @@ def _of_connection(cause: str, server: ServerSettings) -> tuple[str, str] | None
     return None
 
 
-def _of_certificate(cause: str, server: ServerSettings) -> tuple[str, str]:
+def _of_certificate(cause: str, server: WorkerSettings) -> tuple[str, str]:
     if "expired" in cause:
         return "its certificate has expired", "give the server a new one"
     if "not yet valid" in cause:
@@ -117,7 +117,7 @@ def _of_certificate(cause: str, server: ServerSettings) -> tuple[str, str]:
     return f"its certificate is not signed by the authority in {server.ca}", "is 'ca' in distplusplus.toml right?"
 
 
-def _of_hang_up(server: ServerSettings) -> tuple[str, str]:
+def _of_hang_up(server: WorkerSettings) -> tuple[str, str]:
     if not server.tls:
         return "it closed the connection", "does it speak TLS? Then write grpcs://. Or is another service at this port?"
     if server.certificate is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from distplusplus.agent.agent_settings import ServerSettings, Settings
+from distplusplus.agent.agent_settings import AgentSettings, WorkerSettings
 from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.servers.diagnosis import Trouble
-from distplusplus.agent.servers.protocol import Mismatch, PreparedCompile, WorkerLostError
+from distplusplus.agent.servers.remote_worker import Mismatch, PreparedCompile, WorkerLostError
 from distplusplus.compiler.classify import Compile
 from distplusplus.protocol import distplusplus_pb2 as pb
 
@@ -20,7 +20,7 @@ class FakeWorker:
     After `conceal`, its compilers are unknown until `reveal`.
     """
 
-    def __init__(self, settings: ServerSettings, changed: Callable[[], None], slots: int = 1) -> None:
+    def __init__(self, settings: WorkerSettings, changed: Callable[[], None], slots: int = 1) -> None:
         self.name = settings.target
         self.slots = self.free = slots
         self.active = self.others_load = self.jobs_done = 0
@@ -64,14 +64,14 @@ class FakeWorker:
     def knows(self, compiler: LocalCompiler) -> str | Mismatch | None:
         return (self.mismatch or compiler.names[0]) if self._revealed.is_set() else None
 
-    async def find_compiler(self, compiler: LocalCompiler, settings: Settings) -> str | Mismatch:  # noqa: ARG002
+    async def find_compiler(self, compiler: LocalCompiler, settings: AgentSettings) -> str | Mismatch:  # noqa: ARG002
         self.questions += 1
         if self.find_errors:
             raise self.find_errors.pop(0)
         await self._revealed.wait()
         return self.mismatch or compiler.names[0]
 
-    async def reserve(self, settings: Settings) -> str:  # noqa: ARG002
+    async def reserve(self, settings: AgentSettings) -> str:  # noqa: ARG002
         self.asked += 1
         if self.reserve_errors:
             raise self.reserve_errors.pop(0)
@@ -85,7 +85,7 @@ class FakeWorker:
         self.free -= 1
         return f"{self.name} {self.asked}"
 
-    async def run(self, token: str, prepared: PreparedCompile, settings: Settings) -> pb.CompileAnswer:  # noqa: ARG002
+    async def run(self, token: str, prepared: PreparedCompile, settings: AgentSettings) -> pb.CompileAnswer:  # noqa: ARG002
         if not token:
             raise AssertionError("a job without a reservation")
         self.received.append(prepared)

@@ -9,7 +9,7 @@ import platform
 import re
 from typing import Final
 
-from distplusplus.agent.servers.protocol import PreparedCompile
+from distplusplus.agent.servers.remote_worker import PreparedCompile
 from distplusplus.compiler import allowed
 from distplusplus.compiler.classify import Compile
 

@@ -9,10 +9,10 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from distplusplus.agent.agent_settings import ServerSettings, Settings
+from distplusplus.agent.agent_settings import AgentSettings, WorkerSettings
 from distplusplus.agent.servers import diagnosis
 from distplusplus.agent.servers.diagnosis import Trouble
-from distplusplus.agent.servers.protocol import WorkerLostError
+from distplusplus.agent.servers.remote_worker import WorkerLostError
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol import methods
 
@@ -30,7 +30,7 @@ _OPTIONS = (
 class GrpcConnection:
     """Opened by the first call. `lose` is told of trouble, and returns what is to be raised."""
 
-    def __init__(self, settings: ServerSettings, lose: Callable[[Trouble], WorkerLostError]) -> None:
+    def __init__(self, settings: WorkerSettings, lose: Callable[[Trouble], WorkerLostError]) -> None:
         self._settings = settings
         self._lose = lose
         self._channel: grpc.aio.Channel | None = None
@@ -52,7 +52,7 @@ class GrpcConnection:
         call = method.on(self._open())(request, timeout=timeout_s, metadata=self._metadata())
         return await self._tracked(call, call)
 
-    async def send_job(self, request: pb.CompileRequest, settings: Settings) -> pb.CompileAnswer:
+    async def send_job(self, request: pb.CompileRequest, settings: AgentSettings) -> pb.CompileAnswer:
         """The upload has a deadline of its own. Raises grpc.aio.AioRpcError, WorkerLostError."""
         answer: pb.CompileAnswer
         if len(request.inputFile.content) < _STREAMED_BYTES:
@@ -68,7 +68,7 @@ class GrpcConnection:
         answer = await self._tracked(call, self._upload(call, request, settings))
         return answer
 
-    async def _upload(self, call: Any, request: pb.CompileRequest, settings: Settings) -> Any:
+    async def _upload(self, call: Any, request: pb.CompileRequest, settings: AgentSettings) -> Any:
         try:
             async with asyncio.timeout(settings.transfer_timeout_s):
                 await call.write(request)
@@ -136,7 +136,7 @@ def retrieve(task: asyncio.Future[Any]) -> None:
         task.exception()
 
 
-def _open_channel(settings: ServerSettings) -> grpc.aio.Channel:
+def _open_channel(settings: WorkerSettings) -> grpc.aio.Channel:
     if not settings.tls:
         return grpc.aio.insecure_channel(settings.target, options=_OPTIONS)
     credentials = grpc.ssl_channel_credentials(

@@ -13,7 +13,7 @@ from typing import Any, Final
 import grpc
 import grpc.aio
 
-from distplusplus.agent.agent_settings import ServerSettings, Settings
+from distplusplus.agent.agent_settings import AgentSettings, WorkerSettings
 from distplusplus.agent.headers.closure import DoubtError
 from distplusplus.agent.headers.header_jobs import HeaderJob
 from distplusplus.agent.local_compilers import LocalCompiler
@@ -22,7 +22,7 @@ from distplusplus.agent.servers.compile_request import compile_request
 from distplusplus.agent.servers.diagnosis import Trouble
 from distplusplus.agent.servers.grpc_connection import GrpcConnection, retrieve
 from distplusplus.agent.servers.header_request import InputTable, add_contents
-from distplusplus.agent.servers.protocol import (
+from distplusplus.agent.servers.remote_worker import (
     JobRefusedError,
     Mismatch,
     PreparedCompile,
@@ -50,7 +50,7 @@ _MAX_HEADER_CALLS: Final = 4
 class GrpcWorker:
     """`changed` is called when a slot may have become free, or the worker was lost or found again."""
 
-    def __init__(self, settings: ServerSettings, changed: Callable[[], None]) -> None:
+    def __init__(self, settings: WorkerSettings, changed: Callable[[], None]) -> None:
         self.settings = settings
         self.name = settings.text or settings.target
         self.slots = 0
@@ -103,7 +103,7 @@ class GrpcWorker:
             return None
         return found.result()
 
-    async def find_compiler(self, compiler: LocalCompiler, settings: Settings) -> str | Mismatch:
+    async def find_compiler(self, compiler: LocalCompiler, settings: AgentSettings) -> str | Mismatch:
         found = self._names.get(compiler.key)
         if found is None or self._is_outdated(found):
             # One question for all the jobs that wait for its answer.
@@ -117,7 +117,7 @@ class GrpcWorker:
         result = found.result() if _has_result(found) else None
         return isinstance(result, Mismatch) and self._loop.time() > result.until_s
 
-    async def refresh(self, settings: Settings) -> None:
+    async def refresh(self, settings: AgentSettings) -> None:
         """Asks for slots and load. Raises WorkerLostError."""
         # Servers of ours answer without a name, and the others only to the name of a compiler that they have.
         for name in (*self._own_names(), "", *first_implementation.LIKELY_COMPILERS):
@@ -131,7 +131,7 @@ class GrpcWorker:
         found = [future.result() for future in self._names.values() if _has_result(future)]
         return [name for name in found if isinstance(name, str)]
 
-    async def reserve(self, settings: Settings) -> str:
+    async def reserve(self, settings: AgentSettings) -> str:
         request = pb.Reservation(waitMs=self._max_wait_ms, user=_user())
         timeout_s = self._max_wait_ms / 1000 + settings.reserve_timeout_s
         try:
@@ -148,7 +148,7 @@ class GrpcWorker:
         self._begin_heartbeat()
         return str(answer.uuid)
 
-    async def run(self, token: str, prepared: PreparedCompile, settings: Settings) -> pb.CompileAnswer:
+    async def run(self, token: str, prepared: PreparedCompile, settings: AgentSettings) -> pb.CompileAnswer:
         name = self.knows(prepared.compiler)
         if not isinstance(name, str):
             if self.is_down:
@@ -169,7 +169,7 @@ class GrpcWorker:
         return answer
 
     async def _send_header_job(
-        self, request: pb.CompileRequest, job: HeaderJob, settings: Settings
+        self, request: pb.CompileRequest, job: HeaderJob, settings: AgentSettings
     ) -> pb.CompileAnswer:
         """One call, unless the worker lacks contents or has forgotten the table. Raises JobRefusedError."""
         for _ in range(_MAX_HEADER_CALLS):
@@ -192,7 +192,7 @@ class GrpcWorker:
             request.uuid = answer.next.uuid or await self.reserve(settings)
         raise JobRefusedError("it asks for the same headers again and again")
 
-    def _job_failed(self, error: grpc.aio.AioRpcError, settings: Settings) -> Exception:
+    def _job_failed(self, error: grpc.aio.AioRpcError, settings: AgentSettings) -> Exception:
         code, details = error.code(), diagnosis.shortened(error.details())
         refusal = refusals.from_trailers(error.trailing_metadata())
         reason = refusal.reason if refusal else pb.Refusal.UNKNOWN_REASON
@@ -206,7 +206,7 @@ class GrpcWorker:
             return JobRefusedError(f"compile: no answer within {settings.compile_timeout_s:g} s")
         return JobRefusedError(f"refuses the job: {details}")
 
-    async def _ask_for_compiler(self, local: LocalCompiler, settings: Settings) -> str | Mismatch:
+    async def _ask_for_compiler(self, local: LocalCompiler, settings: AgentSettings) -> str | Mismatch:
         seen = ""
         try:
             for name in local.names:
@@ -228,7 +228,7 @@ class GrpcWorker:
             return Mismatch(f"its {seen}, the local one is {wanted}; install the same package on both", until_s)
         return Mismatch(f"it has no {local.names[0]} ({wanted}) among its allowed compilers", until_s)
 
-    async def _query(self, compiler: str, settings: Settings) -> pb.QueryAnswer | None:
+    async def _query(self, compiler: str, settings: AgentSettings) -> pb.QueryAnswer | None:
         """None if it has no such compiler. Raises WorkerLostError. Connection and answer have their own deadlines."""
         request = pb.ServerQuery(
             compiler=compiler, desiredCompressionType=settings.compress, answerUnknownCompiler=True

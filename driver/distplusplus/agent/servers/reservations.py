@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from distplusplus.agent.agent_settings import Settings
+from distplusplus.agent.agent_settings import AgentSettings
 from distplusplus.agent.local_compilers import LocalCompiler
-from distplusplus.agent.servers.protocol import RemoteWorker, WorkerFullError, WorkerLostError
+from distplusplus.agent.servers.remote_worker import RemoteWorker, WorkerFullError, WorkerLostError
 from distplusplus.compiler.classify import Compile
 
 # A reservation that is not answered by then waits for a slot.
@@ -36,7 +36,7 @@ class Slot:
 
 
 @dataclass(eq=False)
-class Job:
+class JobNeeds:
     """What a compile needs of a worker. `notice` tells the user something: a log level, and the text.
 
     `command`: None where any worker can do it. `unexpanded`: the worker must expand macros.
@@ -44,7 +44,7 @@ class Job:
     """
 
     compiler: LocalCompiler
-    settings: Settings
+    settings: AgentSettings
     notice: Callable[[str, str], None]
     command: Compile | None = None
     unexpanded: bool = False
@@ -60,7 +60,7 @@ class Job:
 class Waiting:
     """A job that waits for a slot on one of `workers`."""
 
-    job: Job
+    job: JobNeeds
     workers: tuple[RemoteWorker, ...]
     granted: asyncio.Future[Slot]
 
@@ -151,7 +151,7 @@ class Reservations:
             self._ask(min(open_to, key=lambda worker: worker.load), waiting.job.settings)
             asked += 1
 
-    def _ask(self, worker: RemoteWorker, settings: Settings) -> None:
+    def _ask(self, worker: RemoteWorker, settings: AgentSettings) -> None:
         worker.active += 1
         ticket = _Ticket(worker, self._loop.time())
         self._tickets.add(ticket)
@@ -159,7 +159,7 @@ class Reservations:
         # Not in the task itself: one that is cancelled before its first step never reaches its end.
         ticket.task.add_done_callback(lambda _: self._settle(ticket))
 
-    async def _redeem(self, ticket: _Ticket, settings: Settings) -> None:
+    async def _redeem(self, ticket: _Ticket, settings: AgentSettings) -> None:
         worker = ticket.worker
         try:
             token = await worker.reserve(settings)

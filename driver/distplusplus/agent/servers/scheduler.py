@@ -6,10 +6,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from distplusplus.agent.agent_settings import ServerSettings, Settings
+from distplusplus.agent.agent_settings import AgentSettings, WorkerSettings
 from distplusplus.agent.servers.grpc_worker import GrpcWorker
-from distplusplus.agent.servers.protocol import MakeWorker, Mismatch, PreparedCompile, RemoteWorker, WorkerLostError
-from distplusplus.agent.servers.reservations import Job, Reservations, Slot, Waiting
+from distplusplus.agent.servers.remote_worker import (
+    MakeWorker,
+    Mismatch,
+    PreparedCompile,
+    RemoteWorker,
+    WorkerLostError,
+)
+from distplusplus.agent.servers.reservations import JobNeeds, Reservations, Slot, Waiting
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 
@@ -24,7 +30,7 @@ class NoWorkerError(Exception):
 class ReservedSlot:
     """A slot for one job, held for as long as the `async with` of `Scheduler.reservation`."""
 
-    def __init__(self, slot: Slot, settings: Settings, reservations: Reservations) -> None:
+    def __init__(self, slot: Slot, settings: AgentSettings, reservations: Reservations) -> None:
         self.worker = slot.worker
         self._token = slot.token
         self._settings = settings
@@ -45,16 +51,16 @@ class Scheduler:
     def __init__(self, make_worker: MakeWorker = GrpcWorker) -> None:
         self._loop = asyncio.get_running_loop()
         self._make_worker = make_worker
-        self._workers: dict[ServerSettings, RemoteWorker] = {}
+        self._workers: dict[WorkerSettings, RemoteWorker] = {}
         self._reservations = Reservations()
         self._changed = asyncio.Event()
 
-    def workers(self, settings: Settings) -> list[RemoteWorker]:
+    def workers(self, settings: AgentSettings) -> list[RemoteWorker]:
         """The workers that these settings name."""
         return [self._worker(entry) for entry in settings.servers]
 
     @contextlib.asynccontextmanager
-    async def reservation(self, job: Job) -> AsyncIterator[ReservedSlot]:
+    async def reservation(self, job: JobNeeds) -> AsyncIterator[ReservedSlot]:
         """A slot on a worker that can do the job; waits for one. Raises NoWorkerError."""
         slot = await self._slot(job)
         try:
@@ -63,7 +69,7 @@ class Scheduler:
             slot.worker.active -= 1
             self._wake()
 
-    async def usable(self, job: Job) -> tuple[RemoteWorker, ...]:
+    async def usable(self, job: JobNeeds) -> tuple[RemoteWorker, ...]:
         """The workers that can do the job, as far as they are known. Asks them where none is known.
 
         Raises NoWorkerError when there is none now.
@@ -87,11 +93,11 @@ class Scheduler:
             raise _no_worker(workers, job)
         return known
 
-    def usable_now(self, job: Job) -> tuple[RemoteWorker, ...]:
+    def usable_now(self, job: JobNeeds) -> tuple[RemoteWorker, ...]:
         """The workers that are known to be able to do the job."""
         return tuple(worker for worker in self.workers(job.settings) if _is_usable(worker, job))
 
-    async def wait_for_change(self, settings: Settings) -> None:
+    async def wait_for_change(self, settings: AgentSettings) -> None:
         """Returns when a worker may be usable again."""
         retry_in_s = min((worker.retry_in_s for worker in self.workers(settings)), default=1.0)
         self._changed.clear()
@@ -105,20 +111,20 @@ class Scheduler:
         for worker in self._workers.values():
             await worker.close()
 
-    def _worker(self, settings: ServerSettings) -> RemoteWorker:
+    def _worker(self, settings: WorkerSettings) -> RemoteWorker:
         worker = self._workers.get(settings)
         if worker is None:
             worker = self._workers[settings] = self._make_worker(settings, self._wake)
         return worker
 
-    async def _slot(self, job: Job) -> Slot:
+    async def _slot(self, job: JobNeeds) -> Slot:
         while True:
             waiting = Waiting(job, await self.usable(job), self._loop.create_future())
             # Where all were lost, others may have been found meanwhile.
             with contextlib.suppress(WorkerLostError):
                 return await self._reservations.take(waiting)
 
-    async def _get_to_know(self, worker: RemoteWorker, job: Job) -> None:
+    async def _get_to_know(self, worker: RemoteWorker, job: JobNeeds) -> None:
         try:
             found = await worker.find_compiler(job.compiler, job.settings)
         except WorkerLostError as error:
@@ -136,7 +142,7 @@ class Scheduler:
         self._reservations.pump()
 
 
-def _is_usable(worker: RemoteWorker, job: Job) -> bool:
+def _is_usable(worker: RemoteWorker, job: JobNeeds) -> bool:
     if worker.is_down or worker in job.refused_by:
         return False
     found = worker.knows(job.compiler)
@@ -153,7 +159,7 @@ def _is_usable(worker: RemoteWorker, job: Job) -> bool:
     return worker.expands_macros or not job.unexpanded
 
 
-def _no_worker(workers: list[RemoteWorker], job: Job) -> NoWorkerError:
+def _no_worker(workers: list[RemoteWorker], job: JobNeeds) -> NoWorkerError:
     reasons = [job.refused_by[worker] for worker in workers if worker in job.refused_by]
     refused = len(reasons) == len(workers) and bool(workers)
     if not refused:

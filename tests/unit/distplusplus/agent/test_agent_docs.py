@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from distplusplus.agent import agent_settings as settings
+from distplusplus.agent import agent_settings
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
 MAN_PAGES = [DOCS / "man" / name for name in ("distplusplus.1", "distplusplus.toml.5")]
@@ -16,20 +16,20 @@ MAN_PAGES = [DOCS / "man" / name for name in ("distplusplus.1", "distplusplus.to
 
 def test_the_man_page_has_every_key_and_no_other() -> None:
     keys = re.findall(r"^\.It Cm ([a-z-]+)$", MAN_PAGES[1].read_text(), re.MULTILINE)
-    assert keys == list(settings.known_keys())
+    assert keys == list(agent_settings.known_keys())
 
 
 def test_the_example_of_a_file_is_understood(tmp_path: Path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", (DOCS / "distplusplus.md").read_text(), re.DOTALL)
     file = tmp_path / "distplusplus.toml"
     file.write_text(example)
-    loaded = settings.load({"DISTPLUSPLUS_SYSTEM_CONFIG": str(file)})
+    loaded = agent_settings.load({"DISTPLUSPLUS_SYSTEM_CONFIG": str(file)})
     assert [server.target for server in loaded.servers] == [
         "localhost:3634",
         "unix:/run/distplusplus.sock",
         "worker-1:3634",
     ]
-    assert loaded == settings.Settings(servers=loaded.servers)
+    assert loaded == agent_settings.AgentSettings(servers=loaded.servers)
 
 
 @pytest.mark.parametrize("page", MAN_PAGES, ids=lambda page: page.name)

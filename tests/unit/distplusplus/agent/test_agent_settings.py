@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from distcc_common.errors import ConfigurationError
-from distplusplus.agent.agent_settings import ServerSettings, Settings, load, parse_server
+from distplusplus.agent.agent_settings import AgentSettings, WorkerSettings, load, parse_server
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 
@@ -21,7 +21,7 @@ class Files:
         self.user.parent.mkdir()
         self.environ = {"DISTPLUSPLUS_SYSTEM_CONFIG": str(self.system), "XDG_CONFIG_HOME": str(directory)}
 
-    def load(self, **environ: str) -> Settings:
+    def load(self, **environ: str) -> AgentSettings:
         return load(self.environ | environ)
 
 
@@ -93,7 +93,7 @@ def test_host_names_have_no_case(files: Files, written: str, configured: str) ->
     ],
 )
 def test_addresses(text: str, target: str, tls: bool) -> None:
-    assert parse_server(text) == ServerSettings(target, tls=tls)
+    assert parse_server(text) == WorkerSettings(target, tls=tls)
 
 
 @pytest.mark.parametrize("text", ["", "w:0", "w:70000", "http://w", "a b", "unix:relative", "w:x", "::1", "user@w"])

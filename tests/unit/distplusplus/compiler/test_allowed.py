@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from distplusplus.compiler.allowed import check, language_of
 from distplusplus.compiler.languages import Language
+from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.compiler.options import Extra
-from distplusplus.compiler.refusals import NotAllowedError
 
 
 def kept(line: str, *, clang: bool = False) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from distplusplus.compiler.allowed import check
 from distplusplus.compiler.classify import Local, classify
-from distplusplus.compiler.refusals import NotAllowedError
+from distplusplus.compiler.not_allowed import NotAllowedError
 
 LINES = [json.loads(line) for line in (Path(__file__).parent / "before.jsonl").read_text().splitlines()]
 CLASSIFIED = [line[1:] for line in LINES if line[0] == "classify"]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distplusplus.compiler.file_names import check_name, check_output, check_path
+from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.compiler.options import Extra
-from distplusplus.compiler.refusals import NotAllowedError
 
 
 @given(st.text(max_size=12))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from distplusplus.compiler.header_arguments import ROOT_MARK, check, header_command
-from distplusplus.compiler.refusals import NotAllowedError
+from distplusplus.compiler.not_allowed import NotAllowedError
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from distplusplus.compiler import allowed as arguments
 from distplusplus.compiler.identity import Family, Identity
 from distplusplus.compiler.languages import Language
-from distplusplus.compiler.refusals import NotAllowedError
+from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
 from distplusplus.server import command_line as plan

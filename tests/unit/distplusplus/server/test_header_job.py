@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distplusplus.cas.store import Store
-from distplusplus.compiler.refusals import NotAllowedError
+from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from distplusplus.agent.agent_settings import Settings
+from distplusplus.agent.agent_settings import AgentSettings
 from distplusplus.agent.launcher_link import LauncherLink, Preprocessed
 from distplusplus.agent.local_compile import CompileLocallyError
 from distplusplus.agent.local_slots import LocalSlots
@@ -57,7 +57,7 @@ class Place:
         assert isinstance(command, Compile)
 
         async def run() -> Text:
-            settings = Settings(compress=pb.NONE)
+            settings = AgentSettings(compress=pb.NONE)
             link = cast("LauncherLink", launcher)
             preprocessor = Preprocessor(link, command, str(self._directory), settings, LocalSlots(), self._sources)
             return await preprocessor.for_servers()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from distplusplus.agent.agent_settings import ServerSettings, Settings
+from distplusplus.agent.agent_settings import AgentSettings, WorkerSettings
 from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.remote_compile import reserve_and_send
 from distplusplus.agent.servers.fake_worker import FakeWorker
-from distplusplus.agent.servers.protocol import PreparedCompile, RemoteWorker
-from distplusplus.agent.servers.reservations import Job
+from distplusplus.agent.servers.remote_worker import PreparedCompile, RemoteWorker
+from distplusplus.agent.servers.reservations import JobNeeds
 from distplusplus.agent.servers.scheduler import Scheduler
 from distplusplus.compiler.classify import Compile, classify
 from distplusplus.protocol import distplusplus_pb2 as pb
@@ -30,12 +30,14 @@ class Farm:
     def __init__(self, *slots: int) -> None:
         numbers = iter(slots)
         self.scheduler = Scheduler(lambda entry, changed: FakeWorker(entry, changed, next(numbers)))
-        self.settings = Settings(servers=tuple(ServerSettings(f"server-{number}:1") for number in range(len(slots))))
+        self.settings = AgentSettings(
+            servers=tuple(WorkerSettings(f"server-{number}:1") for number in range(len(slots)))
+        )
         self.said: list[str] = []
         self.servers = [worker for worker in self.scheduler.workers(self.settings) if isinstance(worker, FakeWorker)]
 
-    def job(self, *, unexpanded: bool = False) -> Job:
-        return Job(GCC, self.settings, lambda _, text: self.said.append(text), unexpanded=unexpanded)
+    def job(self, *, unexpanded: bool = False) -> JobNeeds:
+        return JobNeeds(GCC, self.settings, lambda _, text: self.said.append(text), unexpanded=unexpanded)
 
     def start(self, *, unexpanded: bool = False) -> asyncio.Task[tuple[RemoteWorker, pb.CompileAnswer]]:
         job = self.job(unexpanded=unexpanded)

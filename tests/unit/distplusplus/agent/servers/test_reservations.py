@@ -9,7 +9,7 @@ import pytest
 from distplusplus.agent.remote_compile import reserve_and_send
 from distplusplus.agent.servers import reservations
 from distplusplus.agent.servers.diagnosis import Trouble
-from distplusplus.agent.servers.protocol import Mismatch, WorkerFullError
+from distplusplus.agent.servers.remote_worker import Mismatch, WorkerFullError
 from distplusplus.agent.servers.scheduler import NoWorkerError
 from tests.unit.distplusplus.agent.servers.farm import Farm, prepared, run, until
 

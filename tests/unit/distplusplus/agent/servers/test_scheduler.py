@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from distplusplus.agent.servers.diagnosis import Trouble
-from distplusplus.agent.servers.protocol import Mismatch, WorkerLostError
+from distplusplus.agent.servers.remote_worker import Mismatch, WorkerLostError
 from distplusplus.agent.servers.scheduler import NoWorkerError
 from tests.unit.distplusplus.agent.servers.farm import Farm, prepared, run, until
 

@@ -6,16 +6,16 @@ import shlex
 from collections.abc import Iterator
 
 from distcc_common.messages import printable
-from distplusplus.agent.agent_settings import Settings
-from distplusplus.agent.launcher_link import LauncherLink, Request
+from distplusplus.agent.agent_settings import AgentSettings
+from distplusplus.agent.launcher_link import LauncherLink, LauncherRequest
 from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.remote_compile import Shared, classify
-from distplusplus.agent.servers.protocol import Mismatch, WorkerLostError
+from distplusplus.agent.servers.remote_worker import Mismatch, WorkerLostError
 from distplusplus.agent.servers.scheduler import Scheduler
 from distplusplus.compiler.classify import Compile, Local
 
 
-async def run(link: LauncherLink, request: Request, settings: Settings, shared: Shared) -> None:
+async def run(link: LauncherLink, request: LauncherRequest, settings: AgentSettings, shared: Shared) -> None:
     """Has the launcher print it and end. Raises LauncherGoneError."""
     found = await classify(request, shared)
     if isinstance(found, Local):
@@ -27,7 +27,7 @@ async def run(link: LauncherLink, request: Request, settings: Settings, shared: 
 
 
 async def _explain(
-    command: Compile, compiler: LocalCompiler, request: Request, settings: Settings, scheduler: Scheduler
+    command: Compile, compiler: LocalCompiler, request: LauncherRequest, settings: AgentSettings, scheduler: Scheduler
 ) -> list[str]:
     answers = []
     usable = 0
@@ -49,7 +49,9 @@ async def _explain(
     return [where, *_command_lines(command, compiler, request, settings), *answers]
 
 
-def _command_lines(command: Compile, compiler: LocalCompiler, request: Request, settings: Settings) -> Iterator[str]:
+def _command_lines(
+    command: Compile, compiler: LocalCompiler, request: LauncherRequest, settings: AgentSettings
+) -> Iterator[str]:
     yield f"compiler: {compiler.path} {compiler.version} for {compiler.target} ({compiler.digest[:12]})"
     if command.leaves_macros and settings.expand_macros == "server":
         yield f"preprocess: {shlex.join((request.compiler, *command.directives))}"

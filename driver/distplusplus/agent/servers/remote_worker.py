@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from distplusplus.agent.agent_settings import ServerSettings, Settings
+from distplusplus.agent.agent_settings import AgentSettings, WorkerSettings
 from distplusplus.agent.headers.header_jobs import HeaderJob
 from distplusplus.agent.local_compilers import LocalCompiler
 from distplusplus.agent.servers.diagnosis import Trouble
@@ -117,13 +117,13 @@ class RemoteWorker(Protocol):
     def knows(self, compiler: LocalCompiler) -> str | Mismatch | None:
         """The answer of `find_compiler`, if it is there already."""
 
-    async def find_compiler(self, compiler: LocalCompiler, settings: Settings) -> str | Mismatch:
+    async def find_compiler(self, compiler: LocalCompiler, settings: AgentSettings) -> str | Mismatch:
         """The worker's name for the same compiler, or why it has none. Raises WorkerLostError."""
 
-    async def reserve(self, settings: Settings) -> str:
+    async def reserve(self, settings: AgentSettings) -> str:
         """A token for one slot; waits for a slot if the worker can. Raises WorkerFullError, WorkerLostError."""
 
-    async def run(self, token: str, prepared: PreparedCompile, settings: Settings) -> pb.CompileAnswer:
+    async def run(self, token: str, prepared: PreparedCompile, settings: AgentSettings) -> pb.CompileAnswer:
         """Uses up a reservation. Raises WorkerFullError (reserve again), JobRefusedError, WorkerLostError."""
 
     async def close(self) -> None:
@@ -131,4 +131,4 @@ class RemoteWorker(Protocol):
 
 
 # The second argument is called when a slot may have become free, or the worker was lost or found again.
-MakeWorker: TypeAlias = Callable[[ServerSettings, Callable[[], None]], RemoteWorker]
+MakeWorker: TypeAlias = Callable[[WorkerSettings, Callable[[], None]], RemoteWorker]

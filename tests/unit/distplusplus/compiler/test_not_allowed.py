@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distplusplus.compiler.refusals import Reason
+from distplusplus.compiler.not_allowed import Reason
 from distplusplus.protocol import distplusplus_pb2 as pb
 
 
