@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from distplusplus.compiler import allowed
-from distplusplus.compiler.command import Command, fallthrough_level, parse, take_passed
 from distplusplus.compiler.configure_tests import is_configure_test
 from distplusplus.compiler.file_names import check_name, check_output
 from distplusplus.compiler.languages import PREPROCESSED_ENDINGS, SOURCE_ENDINGS, SOURCE_OPTIONS, Language
 from distplusplus.compiler.names import compiles_as_cxx, is_gcc_11
 from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.compiler.options import Extra
+from distplusplus.compiler.parsed_command import Command, fallthrough_level, parse, take_passed
 from distplusplus.compiler.special_files import has_special_name
 
 # The environment of GCC and clang that changes more than preprocessing (gcc(1), ENVIRONMENT; clang's Driver.cpp).

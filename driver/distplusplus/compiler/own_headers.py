@@ -14,6 +14,7 @@ from distplusplus.compiler.identity import ENVIRONMENT
 from distplusplus.compiler.search_path import NoSearchPathError
 
 _ASK_TIMEOUT_S: Final = 20
+_Times = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class OwnHeadersCache:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         """`environ`: what a compiler that is asked gets besides `identity.ENVIRONMENT`."""
         self._environ = dict(environ or {})
-        self._known: dict[tuple[str, str, tuple[str, ...]], tuple[object, OwnHeaders]] = {}
+        # With the times of the compiler and of every directory.
+        self._known: dict[tuple[str, str, tuple[str, ...]], tuple[dict[str, _Times], OwnHeaders]] = {}
 
     def find(self, compiler: str, language: str, arguments: Sequence[str] = (), *, clang: bool) -> OwnHeaders:
         """The headers for `language`, a value of -x. `arguments`: those of the command that choose other directories.
@@ -42,11 +44,13 @@ class OwnHeadersCache:
         """
         key = compiler, language, tuple(arguments)
         kept = self._known.get(key)
-        if kept is not None and kept[0] == _stamp(compiler, kept[1].directories):
+        # A package manager, or whoever replaces files by renaming, changes the time of a directory.
+        if kept is not None and all(_times(path) == times for path, times in kept[0].items()):
             return kept[1]
         question = (*arguments, *search_path.question(language, clang=clang, own=True))
         directories = search_path.own_directories(ask(compiler, question, self._environ))
-        stamp = _stamp(compiler, directories)
+        paths = [compiler, *(directory for top in directories for directory, _, _ in os.walk(top))]
+        stamp = {path: _times(path) for path in paths}
         try:
             found = OwnHeaders(directories, _digest(directories))
         except OSError as error:
@@ -73,13 +77,7 @@ def ask(compiler: str, arguments: Sequence[str], environ: Mapping[str, str], dir
         raise NoSearchPathError(f"{compiler} does not say where it looks for headers: {error}") from None
 
 
-def _stamp(compiler: str, directories: Sequence[str]) -> object:
-    """Changes when a package manager, or whoever replaces files by renaming, changes the headers."""
-    paths = [directory for top in directories for directory, _, _ in os.walk(top)]
-    return [_times(path) for path in (compiler, *paths)]
-
-
-def _times(path: str) -> tuple[int, int, int]:
+def _times(path: str) -> _Times:
     try:
         status = os.stat(path)
     except OSError:

@@ -147,6 +147,15 @@ def test_a_header_that_nobody_foresaw_sends_the_compile_another_way(headers: Hom
     both(headers, "gcc", "-c", "pieces.c", how="a worker lacked a file of it before")
 
 
+def test_explain_says_which_way_a_compile_goes_and_why(headers: Home) -> None:
+    told = headers.compile("--explain", "gcc", *M).stdout
+    assert "not preprocessed locally: " in told, told
+    headers.write("dated.c", "const char *d = __DATE__;\n")
+    told = headers.compile("--explain", "gcc", "-c", "dated.c").stdout
+    assert "preprocessed locally: " in told, told
+    assert "dated.c uses the time of the compile" in told
+
+
 def test_errors_are_those_of_the_local_compiler(headers: Home) -> None:
     headers.write("error.c", '#include "inc/c.h"\nint x = MISSING;\n')
     both(headers, "gcc", "-Wall", "-c", "error.c", how="status 1")

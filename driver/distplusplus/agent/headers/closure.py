@@ -7,6 +7,7 @@ Look-ups that cannot be foreseen raise DoubtError, and the job is preprocessed a
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from distplusplus.compiler.search_path import SearchPath
 
 # The largest translation units of Boost and LLVM read some 3,000 files.
 _MAX_FILES: Final = 20_000
+# Each has its results at each header: a project has some for each of its targets.
+_MAX_CONTEXTS: Final = 200
 _MAX_BYTES: Final = 256 << 20
 
 
@@ -103,8 +106,9 @@ class Closures:
         key = directory, search_path
         context = self._contexts.get(key)
         if context is None:
-            if len(self._contexts) > 1000:
+            if len(self._contexts) >= _MAX_CONTEXTS:
                 self._contexts.clear()
+                self._known.forget_results()
             own = frozenset(_absolute(name, directory) for name in search_path.own)
             quote = tuple(_absolute(name, directory) for name in search_path.quote)
             angle = tuple(_absolute(name, directory) for name in search_path.angle)
@@ -218,12 +222,11 @@ class Closures:
             return
         if wrappers and any(file.scan.pieced for file in seen.values()):
             raise DoubtError("a macro asks for files whose names are put together of pieces")
-        texts = [defined, *(_text(file) for file in seen.values())]
         for name, found in asked.items():
-            if any(scan.definitions(text, name) is None for text in texts):
+            if scan.definitions(defined, name) is None or not all(_is_plain(file, name) for file in seen.values()):
                 raise DoubtError(f"{found.path} asks for a file that the macro {os.fsdecode(name)} names")
         for name, found in wrappers.items():
-            if any(scan.is_called_with_a_macro(text, name) for text in texts):
+            if any(_is_called_with_a_macro(file, name) for file in seen.values()):
                 raise DoubtError(f"{found.path} has the macro {os.fsdecode(name)}, which asks for what a macro names")
 
     def _inputs(self, seen: dict[_Found, KnownFile], context: _Context, recorded: str) -> Inputs:
@@ -266,11 +269,29 @@ def _names_of(found: _Found, directories: Iterable[str]) -> Iterator[str]:
             yield found.path[len(directory) + 1 :]
 
 
+def _is_plain(file: KnownFile, macro: bytes) -> bool:
+    """Whether this file's definitions of the macro are plain names of files, if it has any. Raises DoubtError."""
+    key = "plain", macro
+    if key not in file.resolved:
+        file.resolved[key] = scan.definitions(_text(file), macro) is not None
+    return bool(file.resolved[key])
+
+
+def _is_called_with_a_macro(file: KnownFile, wrapper: bytes) -> bool:
+    """Raises DoubtError."""
+    key = "called", wrapper
+    if key not in file.resolved:
+        file.resolved[key] = scan.is_called_with_a_macro(_text(file), wrapper)
+    return bool(file.resolved[key])
+
+
 def _text(file: KnownFile) -> bytes:
     try:
         data, _, _ = read(file.path)
     except (OSError, UnusableFileError) as error:
         raise DoubtError(str(error)) from None
+    if hashlib.sha256(data).digest() != file.digest:
+        raise DoubtError(f"{file.path} changed since it was scanned")
     return data
 
 

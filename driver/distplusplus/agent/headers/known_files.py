@@ -41,7 +41,7 @@ class KnownFile:
     signature: _Signature
     is_racy: bool
     epoch: int
-    # What its operands mean, by what look-ups depend on, with the generation in which that was found; see `closure`.
+    # What `closure` found out about these contents.
     resolved: dict[Any, Any] = field(default_factory=dict)
 
 
@@ -94,6 +94,11 @@ class KnownFiles:
         self._refresh(known)
         found = known.asked[name] = name in known.names
         return found
+
+    def forget_results(self) -> None:
+        """Forgets what was found out about the files, but not the files."""
+        for file in self._files.values():
+            file.resolved.clear()
 
     def __len__(self) -> int:
         return len(self._files)

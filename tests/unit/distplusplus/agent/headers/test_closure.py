@@ -186,3 +186,11 @@ def test_a_pipe_is_doubted_and_nobody_waits_for_its_writer(tree: Tree) -> None:
 def test_a_source_that_is_missing_is_doubted(tree: Tree) -> None:
     with pytest.raises(DoubtError, match="No such file"):
         tree.find()
+
+
+def test_results_are_forgotten_before_they_are_too_many(tree: Tree) -> None:
+    tree.write(work__a_c="#include <s.h>\n", system__s_h="")
+    for number in range(450):
+        tree.find(include=(f"none-{number}",))
+    system = tree.closures._known.file(str(tree.root / "system/s.h"))
+    assert len(system.resolved) <= 200
