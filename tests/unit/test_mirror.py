@@ -40,13 +40,14 @@ TESTED_BY_RUNNING = {
         distcc_auto/reach/ssh/tunnels
     """,
     "tests/integration/agent": """
-        distplusplus/agent/__main__ distplusplus/agent/agent distplusplus/agent/explain
-        distplusplus/agent/local_compile distplusplus/agent/local_compilers distplusplus/agent/remote_compile
-        distplusplus/agent/runtime distplusplus/agent/servers/compile_request
-        distplusplus/agent/servers/grpc_connection distplusplus/agent/servers/grpc_worker distplusplus/bridge/__main__
-        distplusplus/bridge/bridged_worker distplusplus/bridge/control distplusplus/bridge/job
-        distplusplus/agent/headers/header_jobs distplusplus/agent/headers/known_files
-        distplusplus/agent/headers/places distplusplus/agent/servers/header_request
+        distplusplus/agent/__main__ distplusplus/agent/agent distplusplus/agent/local_compile
+        distplusplus/agent/local_compilers distplusplus/agent/remote_compile distplusplus/agent/runtime
+        distplusplus/agent/servers/compile_request distplusplus/agent/servers/grpc_connection
+        distplusplus/agent/servers/grpc_worker distplusplus/bridge/__main__ distplusplus/bridge/bridged_worker
+        distplusplus/bridge/control distplusplus/bridge/job distplusplus/agent/headers/header_jobs
+        distplusplus/agent/headers/known_files distplusplus/agent/headers/places
+        distplusplus/agent/servers/header_request distplusplus/agent/explain_command
+        distplusplus/agent/servers/remote_worker
     """,
     "tests/integration/server": """
         distplusplus/server/check distplusplus/server/compile distplusplus/server/compilers distplusplus/server/gate
@@ -61,8 +62,7 @@ TESTED_BY_RUNNING = {
     # Values and protocols without code of their own, and what the tests of their neighbours use.
     "the unit tests beside them": """
         distcc_auto/answers distcc_auto/reach/protocol distcc_common/errors distplusplus/agent/servers/fake_worker
-        distplusplus/agent/servers/protocol distplusplus/compiler/command distplusplus/compiler/identity_cache
-        distplusplus/protocol/generate
+        distplusplus/compiler/identity_cache distplusplus/protocol/generate distplusplus/compiler/parsed_command
     """,
 }
 
