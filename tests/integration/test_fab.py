@@ -31,11 +31,11 @@ def test_every_host_that_fails_is_named_and_the_exit_status_says_so(tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("provision", "no hosts: name them"),
+        ("provision", "no hosts: name some"),
         ("provision a", "a: who may compile there?"),
-        ("provision a --allow ::/0", "lets in the whole world"),
+        ("provision a --allow ::/0", "lets everybody in"),
         ("provision a --jobs many", "--jobs: expected a whole number, got 'many'"),
-        ("provision grpc://a --allow ::/0", "lets in the whole world"),
+        ("provision grpc://a --allow ::/0", "lets everybody in"),
         ("deploy grpcs://a --allow 192.0.2.1", "deploy makes no TLS keys"),
         ("provision --group farm", "inventory.toml: the inventory cannot be read"),
     ],
@@ -51,7 +51,7 @@ def test_help_tells_of_hosts_and_options(tmp_path: Path) -> None:
     done = fab(tmp_path, "provision", "--help")
     assert done.returncode == 0
     assert "HOST...:" in done.stdout
-    assert "look, and show what would change" in done.stdout
+    assert "show what would change, and change nothing" in done.stdout
 
 
 def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(tmp_path: Path) -> None:
@@ -65,4 +65,4 @@ def test_ctrl_c_does_not_wait_for_a_host_that_says_nothing(tmp_path: Path) -> No
                 process.send_signal(signal.SIGINT)
                 _, said = process.communicate(timeout=15)
     assert process.returncode == 130
-    assert "the same command again completes what was begun" in said
+    assert "run the same command again to complete it" in said

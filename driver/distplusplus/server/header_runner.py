@@ -97,10 +97,13 @@ class HeaderRunner:
                     f"compiler {request.compiler}: the headers that belong to it are not those of the client's",
                     request.compiler,
                 )
-            header_job.store_contents(self._store, owner, job, self._settings.max_input_bytes, stop)
+            max_bytes = self._settings.max_input_bytes
+            header_job.store_contents(self._store, owner, job, max_bytes, stop)
             if lacking := header_job.missing(self._store, owner, inputs):
                 return _NotCompiled(pb.CompileAnswer(missing=lacking))
-            return header_job.lay(self._store, owner, request, inputs, start, job_dir.path, stop, clang=clang)
+            return header_job.lay(
+                self._store, owner, request, inputs, start, job_dir.path, max_bytes, stop, clang=clang
+            )
         except NotAllowedError as error:
             raise not_allowed(error) from None
         except (NoSearchPathError, KeyError, ValueError) as error:

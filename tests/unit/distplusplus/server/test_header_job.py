@@ -15,8 +15,9 @@ from distplusplus.compiler.not_allowed import NotAllowedError
 from distplusplus.protocol import compression
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused
+from distplusplus.server import header_job
 from distplusplus.server.header_job import Laid, Tables, lay, missing, store_contents
-from distplusplus.server.job_files import Stop
+from distplusplus.server.job_files import Stop, StoppedError
 
 TABLE = bytes(16)
 CONTENT = b"int x;\n"
@@ -39,13 +40,21 @@ def store(tmp_path: Path) -> Store:
     return kept
 
 
-def laid(store: Store, directory: Path, *inputs: pb.HeaderJob.Input, cwd: str = "/w", source: str = "a.c") -> Laid:
+def laid(
+    store: Store,
+    directory: Path,
+    *inputs: pb.HeaderJob.Input,
+    cwd: str = "/w",
+    source: str = "a.c",
+    arguments: tuple[str, ...] = ("-I\x01/inc", "-g"),
+    max_bytes: int = 1 << 20,
+) -> Laid:
     described = job(*inputs, directory="/w", source=source)
-    request = pb.CompileRequest(headerJob=described, cwd=cwd, argument=["-I\x01/inc", "-g"])
+    request = pb.CompileRequest(headerJob=described, cwd=cwd, argument=arguments)
     found = Tables().inputs("me", described)
     assert found is not None
     directory.mkdir(exist_ok=True)
-    return lay(store, "me", request, found, "/usr/bin/gcc", str(directory), Stop(), clang=False)
+    return lay(store, "me", request, found, "/usr/bin/gcc", str(directory), max_bytes, Stop(), clang=False)
 
 
 def test_a_table_is_remembered_by_owner_and_name() -> None:
@@ -102,12 +111,93 @@ def test_nothing_is_written_through_a_link(store: Store, tmp_path: Path) -> None
     outside = tmp_path / "outside"
     outside.mkdir()
     target = os.path.relpath(outside, tmp_path / "job/r")
-    with pytest.raises(OSError):  # noqa: PT011  (whichever comes first: the link is in the way of a directory)
+    with pytest.raises(CallRefused, match="two inputs"):
         laid(
             store, tmp_path / "job", entry("/w", 0), entry("/x", 1, target=target), entry("/x/evil", 2, DIGEST),
             entry("/w/a.c", 3, DIGEST),
         )  # fmt: skip
     assert list(outside.iterdir()) == []
+
+
+def test_no_link_is_made_through_another_link(store: Store, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    target = os.path.relpath(outside, tmp_path / "job/r")
+    with pytest.raises(CallRefused, match="two inputs"):
+        laid(store, tmp_path / "job", entry("/w", 0), entry("/x", 1, target=target), entry("/x/y/evil", 2, target="z"))
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["../../outside", "/../../outside", "../../nothing"])
+def test_a_working_directory_that_a_link_leads_out_of_the_root_is_refused(
+    store: Store, tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "outside").mkdir()
+    with pytest.raises(CallRefused, match="working directory"):
+        laid(store, tmp_path / "job", entry("/w", 0, target=target))
+
+
+@pytest.mark.parametrize("source", ["", "-fplugin=/w/evil.so", "@/w/arguments", "a\x01", "\x01/w/\x01", "a\0b"])
+def test_a_source_is_never_an_option(store: Store, tmp_path: Path, source: str) -> None:
+    with pytest.raises((CallRefused, NotAllowedError)):
+        laid(store, tmp_path / "job", entry("/w", 0), source=source)
+
+
+def test_an_absolute_source_lies_below_the_root(store: Store, tmp_path: Path) -> None:
+    done = laid(store, tmp_path / "job", entry("/w", 0), entry("/w/a.c", 1, DIGEST), source="\x01/w/a.c")
+    assert f"{done.root}/w/a.c" in done.argv
+
+
+def test_one_content_under_many_paths_counts_many_times(store: Store, tmp_path: Path) -> None:
+    files = [entry(f"/w/{number}.h", number, DIGEST) for number in range(1, 4)]
+    limit = 3 * len(CONTENT)
+    assert laid(store, tmp_path / "fits", entry("/w", 0), *files, max_bytes=limit).input_bytes == limit
+    with pytest.raises(CallRefused, match="max-input"):
+        laid(store, tmp_path / "job", entry("/w", 0), *files, max_bytes=limit - 1)
+
+
+def test_the_number_of_directories_is_bounded(store: Store, tmp_path: Path) -> None:
+    deep = [entry(f"/{number}" + "/d" * 1000, number) for number in range(41)]
+    with pytest.raises(CallRefused, match="number of directories"):
+        laid(store, tmp_path / "job", *deep)
+    assert list((tmp_path / "job/r").iterdir()) == []
+
+
+def test_arguments_that_no_program_could_be_given_are_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(CallRefused, match="too long"):
+        laid(store, tmp_path / "job", entry("/w", 0), arguments=("-DX=" + "\x01" * (2 << 20),))
+
+
+def test_the_numbers_of_inputs_and_contents_are_bounded(store: Store) -> None:
+    with pytest.raises(CallRefused):
+        Tables().inputs("me", pb.HeaderJob(table=TABLE, input=[1] * 40_001))
+    with pytest.raises(CallRefused):
+        Tables().inputs("me", pb.HeaderJob(table=TABLE, newInput=[entry("/a", 1)] * 40_001))
+    with pytest.raises(CallRefused):
+        store_contents(store, "me", pb.HeaderJob(content=[pb.HeaderJob.Content()] * 40_001), 100, Stop())
+
+
+@pytest.mark.parametrize(("count", "target"), [(100, "x" * 4096), (1500, "x")])
+def test_tables_are_bounded_by_what_they_hold(monkeypatch: pytest.MonkeyPatch, count: int, target: str) -> None:
+    monkeypatch.setattr(header_job, "_MAX_TABLES_BYTES", 1 << 20)
+    tables = Tables()
+    names = [number.to_bytes(16, "big") for number in range(3)]
+    for name in names:
+        tables.inputs("me", job(*(entry(f"/{number}", number, target=target) for number in range(count)), table=name))
+    known = [tables.inputs("me", pb.HeaderJob(table=name, input=[1])) is not None for name in names]
+    assert known == [False, True, True]
+
+
+def test_a_stopped_job_makes_no_directory(store: Store, tmp_path: Path) -> None:
+    stop = Stop()
+    stop.set()
+    (tmp_path / "job").mkdir()
+    request = pb.CompileRequest(headerJob=job(entry("/w", 0), directory="/w", source="a.c"), cwd="/w")
+    found = Tables().inputs("me", request.headerJob)
+    assert found is not None
+    with pytest.raises(StoppedError):
+        lay(store, "me", request, found, "/usr/bin/gcc", str(tmp_path / "job"), 1, stop, clang=False)
+    assert list((tmp_path / "job/r").iterdir()) == []
 
 
 def test_a_working_directory_outside_the_inputs_is_refused(store: Store, tmp_path: Path) -> None:
