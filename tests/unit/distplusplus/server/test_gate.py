@@ -115,7 +115,7 @@ def test_health_needs_no_token(tmp_path: Path) -> None:
     assert call(Context(b""), HEALTH, (), Tokens(str(tmp_path / "tokens"))) == pb.DescribeRequest()
 
 
-@pytest.mark.parametrize("message", [bytes(64 * 1024 + 1), b"\xff\xff", grpc.aio.EOF])
+@pytest.mark.parametrize("message", [pb.File(content=bytes(64 * 1024)).SerializeToString(), b"\xff\xff", grpc.aio.EOF])
 def test_a_message_that_is_too_large_damaged_or_missing_is_refused(message: Any) -> None:
     context = Context(message)
     assert call(context) is None
