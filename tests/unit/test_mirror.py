@@ -45,15 +45,14 @@ TESTED_BY_RUNNING = {
         distplusplus/agent/servers/compile_request distplusplus/agent/servers/grpc_connection
         distplusplus/agent/servers/grpc_worker distplusplus/bridge/__main__ distplusplus/bridge/bridged_worker
         distplusplus/bridge/control distplusplus/bridge/job distplusplus/agent/headers/header_jobs
-        distplusplus/agent/headers/known_files distplusplus/agent/headers/places
-        distplusplus/agent/servers/header_request distplusplus/agent/explain_command
+        distplusplus/agent/explain_command
         distplusplus/agent/servers/remote_worker
     """,
     "tests/integration/server": """
-        distplusplus/server/check distplusplus/server/compile distplusplus/server/compilers distplusplus/server/gate
+        distplusplus/server/check distplusplus/server/compile distplusplus/server/compilers
         distplusplus/server/memory distplusplus/server/metrics distplusplus/server/privileges distplusplus/server/rpc
-        distplusplus/server/serve distplusplus/server/server_settings distplusplus/server/tls
-        distplusplus/server/warden distplusplus/server/warden_client distplusplus/server/header_runner
+        distplusplus/server/serve distplusplus/server/tls
+        distplusplus/server/warden distplusplus/server/header_runner
     """,
     "tests/cluster and tests/provisioning": """
         images/distcc_worker/__main__ provisioning/deploy provisioning/prove provisioning/provision

@@ -93,6 +93,37 @@ def test_what_a_killed_server_left_is_removed(tmp_path: Path) -> None:
     assert not left.exists()
 
 
+def test_nobody_else_on_the_machine_can_look_into_the_store(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        store(tmp_path).write("me", b"secret")
+    finally:
+        os.umask(before)
+    (path,) = files(tmp_path)
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_what_another_server_is_writing_is_left_alone(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.write("me", b"content")
+    (path,) = files(tmp_path)
+    being_written = path.parent / ".new-abc"
+    being_written.write_bytes(b"half")
+    store(tmp_path).write("me", b"other")
+    assert being_written.exists()
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(StoreError, match="No space left"):
+        store(tmp_path).write("me", b"content")
+    assert files(tmp_path) == []
+
+
 def test_several_servers_share_a_directory(tmp_path: Path) -> None:
     servers = [store(tmp_path, max_bytes=4000, max_owner_bytes=4000) for _ in range(3)]
     for number in range(30):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,8 +49,9 @@ def laid(
     source: str = "a.c",
     arguments: tuple[str, ...] = ("-I\x01/inc", "-g"),
     max_bytes: int = 1 << 20,
+    **fields: Any,
 ) -> Laid:
-    described = job(*inputs, directory="/w", source=source)
+    described = job(*inputs, directory="/w", source=source, **fields)
     request = pb.CompileRequest(headerJob=described, cwd=cwd, argument=arguments)
     found = Tables().inputs("me", described)
     assert found is not None
@@ -186,6 +188,43 @@ def test_tables_are_bounded_by_what_they_hold(monkeypatch: pytest.MonkeyPatch, c
         tables.inputs("me", job(*(entry(f"/{number}", number, target=target) for number in range(count)), table=name))
     known = [tables.inputs("me", pb.HeaderJob(table=name, input=[1])) is not None for name in names]
     assert known == [False, True, True]
+
+
+def test_the_compiler_is_told_what_the_job_wants(store: Store, tmp_path: Path) -> None:
+    inputs = entry("/w", 0), entry("/w/a.c", 1, DIGEST)
+    plain = laid(store, tmp_path / "plain", *inputs)
+    work = f"{tmp_path}/plain/w"
+    assert plain.argv[-6:] == ("-isysroot", plain.root, "-c", "a.c", "-o", f"{work}/o")
+    more = laid(store, tmp_path / "more", *inputs, assembly=True, dependencies=True)
+    work = f"{tmp_path}/more/w"
+    assert more.argv[-8:] == ("-isysroot", more.root, "-MF", f"{work}/d", "-S", "a.c", "-o", f"{work}/o")
+
+
+def test_the_user_s_prefix_map_wins(store: Store, tmp_path: Path) -> None:
+    user_s = "-ffile-prefix-map=\x01/w=/x"
+    done = laid(store, tmp_path / "job", entry("/w", 0), arguments=(user_s,))
+    assert done.argv[1:3] == (f"-ffile-prefix-map={done.root}=", user_s.replace("\x01", done.root))
+
+
+def test_a_content_that_went_meanwhile_is_worth_another_call(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(CallRefused, match="thrown away") as raised:
+        laid(store, tmp_path / "job", entry("/w", 0), entry("/w/a.c", 1, bytes(32)))
+    assert raised.value.retry_after_ms
+
+
+def test_a_table_that_is_used_is_kept() -> None:
+    tables = Tables()
+    for number in range(200):
+        tables.inputs("me", job(entry("/a", 1), table=number.to_bytes(16, "big")))
+        assert tables.inputs("me", pb.HeaderJob(table=bytes(16), input=[1])) is not None, number
+
+
+def test_a_table_has_a_bounded_number_of_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header_job, "_MAX_INPUTS", 3)
+    tables = Tables()
+    assert tables.inputs("me", job(*(entry(f"/{number}", number) for number in range(3)))) is not None
+    assert tables.inputs("me", job(entry("/x", 3))) is None
+    assert tables.inputs("me", pb.HeaderJob(table=TABLE, input=[0])) is None
 
 
 def test_a_stopped_job_makes_no_directory(store: Store, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from distplusplus.agent.headers import closure
 from distplusplus.agent.headers.closure import Closures, DoubtError, Inputs
 from distplusplus.agent.headers.known_files import KnownFiles
 from distplusplus.compiler.search_path import SearchPath
@@ -194,3 +195,34 @@ def test_results_are_forgotten_before_they_are_too_many(tree: Tree) -> None:
         tree.find(include=(f"none-{number}",))
     system = tree.closures._known.file(str(tree.root / "system/s.h"))
     assert len(system.resolved) <= 200
+
+
+def test_the_number_and_size_of_files_are_bounded(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree.write(work__a_c='#include "b.h"\n#include "c.h"\n', work__b_h="x" * 2_000_000, work__c_h="")
+    assert len(tree.find().files) == 3
+    monkeypatch.setattr(closure, "_MAX_BYTES", 1 << 20)
+    with pytest.raises(DoubtError, match="more than 1 MiB"):
+        tree.find()
+    monkeypatch.setattr(closure, "_MAX_FILES", 2)
+    with pytest.raises(DoubtError, match="more than 2 files"):
+        tree.find()
+
+
+def test_the_compiler_s_own_headers_may_name_the_time(tree: Tree) -> None:
+    tree.write(work__a_c="#include <o.h>\n", own__o_h="char d[] = __DATE__;\n")
+    assert len(tree.find().own) == 1
+
+
+def test_equal_files_are_doubted_where_one_is_imported(tree: Tree) -> None:
+    tree.write(work__a_c='#import "b.h"\n#include "c.h"\n', work__b_h="int x;\n", work__c_h="int x;\n")
+    with pytest.raises(DoubtError, match="has the same contents"):
+        tree.find()
+
+
+def test_the_recorded_directory_is_made_too(tree: Tree) -> None:
+    tree.write(work__a_c="")
+    (tree.root / "link").symlink_to("work")
+    work, link = str(tree.root / "work"), str(tree.root / "link")
+    inputs = tree.closures.find("a.c", (), work, tree.path, recorded=link)
+    assert (link, "work") in inputs.links
+    assert work in inputs.directories
