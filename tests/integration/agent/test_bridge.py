@@ -304,7 +304,9 @@ def test_the_end_of_a_client_ends_its_local_compile(sandbox: Sandbox, server: Se
     compiler = fake / "bin" / "gcc"
 
     def running() -> list[psutil.Process]:
-        return [p for p in psutil.process_iter(["cmdline"]) if str(compiler) in (p.info["cmdline"] or [])[1:2]]
+        """The compile itself, not the questions to the compiler before it."""
+        processes = [(process, process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+        return [process for process, words in processes if str(compiler) in words[1:2] and "-c" in words]
 
     build = sandbox.start([DISTCC_AUTO, "sh", "-c", f"distcc {compiler} -c a.c & sleep 1000"])
     try:
