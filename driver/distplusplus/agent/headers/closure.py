@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from distplusplus.agent.headers import scan
 from distplusplus.agent.headers.known_files import KnownFile, KnownFiles, UnusableFileError, read
@@ -44,15 +44,14 @@ class Inputs:
     own: tuple[KnownFile, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """A file by the path under which the compiler opens it; `is_own`: from the compiler's own directories."""
 
     path: str
     is_own: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one of each is made, and results are found by it again and again
 class _Context:
     """What look-ups of one command depend on, with absolute paths."""
 
