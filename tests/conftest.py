@@ -22,10 +22,11 @@ _TOGETHER = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell makes its background jobs ignore these signals, and every program of a test would inherit that.
-    for number, default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    # A shell makes its background jobs ignore the first two, and nohup the third. Every program of a test would inherit
+    # that.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, default)
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     # On a busy machine an example takes longer than the 200 ms that hypothesis allows; pytest has a time limit.
     hypothesis.settings.register_profile("busy", deadline=None)
     hypothesis.settings.load_profile("busy")
