@@ -305,7 +305,8 @@ def test_a_worker_of_the_release_before_is_upgraded_and_serves(bare: BareHost) -
     todays = bare.run(f"cat {unit}")
     bare.run(
         f"sed -i 's/-m distplusplus.server /-m distcc_auto.distplusplus.server.main /' {unit} && "
-        "systemctl daemon-reload && cd /usr/local/lib/distplusplusd && mkdir distcc_auto"
+        "systemctl daemon-reload && cd /usr/local/lib/distplusplusd"
+        " && rm -r distcc_auto && mkdir distcc_auto"
         " && mv distcc_common distplusplus distcc_auto/"
         " && echo 0.0.9 old >version"
     )
