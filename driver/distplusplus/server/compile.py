@@ -95,14 +95,7 @@ class JobRunner:
             argv = prepared.command.argv
             ended = await self._warden.run(argv, job_dir, readable(program), self._settings.job_timeout_s)
             finished_s = time.monotonic()
-            report = pb.JobReport(
-                prepareMs=int((started_s - begun_s) * 1000),
-                compileMs=int((finished_s - started_s) * 1000),
-                userCpuMs=int(ended.user_cpu_s * 1000),
-                systemCpuMs=int(ended.system_cpu_s * 1000),
-                maxRssKib=ended.max_rss_kib,
-                signal=ended.signal,
-            )
+            report = job_report(ended, started_s - begun_s, finished_s - started_s)
             answer, output_bytes = await self._collected(request, prepared, ended, report, job_dir)
         finally:
             await self.in_thread(lambda _: job_dir.remove())
@@ -203,6 +196,18 @@ class JobRunner:
             # The future holds an exception, that holds its frames, and this one would hold the future: a cycle that
             # keeps the job's message in memory.
             del future
+
+
+def job_report(ended: Ended, prepare_s: float, compile_s: float) -> pb.JobReport:
+    """What the answer tells of a job's times, CPU and memory."""
+    return pb.JobReport(
+        prepareMs=int(prepare_s * 1000),
+        compileMs=int(compile_s * 1000),
+        userCpuMs=int(ended.user_cpu_s * 1000),
+        systemCpuMs=int(ended.system_cpu_s * 1000),
+        maxRssKib=ended.max_rss_kib,
+        signal=ended.signal,
+    )
 
 
 def check_expected(expected: pb.Compiler, identity: Identity, program: Program) -> None:

@@ -16,7 +16,7 @@ from distplusplus.protocol import compression, encoding
 from distplusplus.protocol import distplusplus_pb2 as pb
 from distplusplus.protocol.refusals import CallRefused, not_allowed
 from distplusplus.server import header_job, job_files
-from distplusplus.server.compile import JobRunner, Outcome, check_ended, check_expected, readable
+from distplusplus.server.compile import JobRunner, Outcome, check_ended, check_expected, job_report, readable
 from distplusplus.server.compilers import Compilers, Program
 from distplusplus.server.header_job import DEPENDENCIES, OUTPUT, Laid, Tables
 from distplusplus.server.job_files import Budget, Packer, Stop
@@ -66,14 +66,7 @@ class HeaderRunner:
                 recorded_directory=laid.recorded_directory,
             )
             finished_s = time.monotonic()
-            report = pb.JobReport(
-                prepareMs=int((started_s - begun_s) * 1000),
-                compileMs=int((finished_s - started_s) * 1000),
-                userCpuMs=int(ended.user_cpu_s * 1000),
-                systemCpuMs=int(ended.system_cpu_s * 1000),
-                maxRssKib=ended.max_rss_kib,
-                signal=ended.signal,
-            )
+            report = job_report(ended, started_s - begun_s, finished_s - started_s)
             answer, size = await in_thread(lambda stop: self._collect(request, laid, ended, report, job_dir, stop))
         finally:
             await in_thread(lambda _: job_dir.remove())
